@@ -1,0 +1,1 @@
+"""What to try next: objectives and choices over a pool. Speaks only BoTorch's Model interface."""

@@ -1,0 +1,1 @@
+"""The rooms people use: spec, spaces, screen -> propose -> record, rationale, report, and the Campaign itself."""

@@ -1,0 +1,1 @@
+"""The door to the lab: tables of results in, worksheets out."""
