@@ -1,1 +1,43 @@
-"""What is believed: encode the instances, aggregate them, read out a head; trained, calibrated and explained once."""
+"""What is believed: encode the instances, aggregate them, read out a head; trained, calibrated and explained once.
+
+    from surrogates import GP, CompositionEncoder, Targets, fit
+
+    encode = CompositionEncoder(("Ni", "Fe", "Co"))
+    fitted = fit(GP(), encode(X), Targets.exact(y), seed=7)
+    fitted.interval(encode(X_new), alpha=0.2)
+
+The names below are imported when they are first used, so that `import surrogates` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from surrogates.bags import Bags, Targets
+    from surrogates.choice import choose
+    from surrogates.encoders.elements import CompositionEncoder
+    from surrogates.fitted import Fitted, fit, load
+    from surrogates.recipes.gated import GatedAttention
+    from surrogates.recipes.gp import GP
+
+__all__ = ["GP", "Bags", "CompositionEncoder", "Fitted", "GatedAttention", "Targets", "choose", "fit", "load"]
+
+_HOMES = {
+    "Bags": "surrogates.bags",
+    "CompositionEncoder": "surrogates.encoders.elements",
+    "Fitted": "surrogates.fitted",
+    "GP": "surrogates.recipes.gp",
+    "GatedAttention": "surrogates.recipes.gated",
+    "Targets": "surrogates.bags",
+    "choose": "surrogates.choice",
+    "fit": "surrogates.fitted",
+    "load": "surrogates.fitted",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'surrogates' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

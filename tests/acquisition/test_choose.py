@@ -1,8 +1,5 @@
 import pytest
 import torch
-from acquisition.choose import ACQUISITIONS, Selection, choose, shortlist
-from acquisition.objectives import Goal
-from acquisition.pool import CachedPool, CachedSampler
 from botorch.acquisition import qUpperConfidenceBound
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement
 from botorch.exceptions.errors import UnsupportedError
@@ -12,6 +9,10 @@ from botorch.posteriors import GPyTorchPosterior
 from gpytorch.distributions import MultivariateNormal
 from hypothesis import given
 from hypothesis import strategies as st
+
+from acquisition.choose import ACQUISITIONS, Selection, choose, shortlist
+from acquisition.objectives import Goal
+from acquisition.pool import CachedPool, CachedSampler
 
 
 class Known(Model):

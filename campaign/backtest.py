@@ -1,0 +1,184 @@
+"""Replay a campaign on a finished experiment, through the same code that runs a real one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from campaign.belief import stored_interval
+from campaign.campaign import Campaign
+from campaign.plate import Plate, initial_draw, random_order, regret, score
+from campaign.spaces import variables
+from campaign.spec import CampaignSpec
+from db.store import Store
+
+RANDOM_SEEDS = 200
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a replay runs: `initial` random candidates, then batches of `batch` until `budget` are measured."""
+
+    initial: int = 10
+    batch: int = 5
+    budget: int = 100
+
+
+@dataclass(frozen=True)
+class Forward:
+    """One measured recommendation against the interval stored before it was made."""
+
+    experiment: int
+    """Which experiment it was, counted from 1."""
+    value: float
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One replayed campaign."""
+
+    seed: int
+    order: list[int]
+    """Row numbers of the plate in the order of measurement."""
+    forward: list[Forward]
+    """Every recommendation, with its interval at the spec's first level."""
+    recipes: list[str]
+    """Recipe of each round."""
+    scores: dict[str, float]
+    """Figures of `plate.score`."""
+    regret: list[float]
+    """Regret after each experiment."""
+
+
+def replay(
+    spec: CampaignSpec,
+    folder: Path,
+    plate: Plate,
+    *,
+    seed: int,
+    protocol: Protocol = Protocol(),
+    progress: Callable[[int], None] = lambda _: None,
+) -> Replay:
+    """Replay one campaign in a database of its own that is thrown away.
+
+    Args:
+        spec: the campaign. Its seed becomes `seed`, and rationales are not computed.
+        folder: where the spec's files lie.
+        plate: the finished experiment.
+        seed: of the initial draw and of the campaign.
+        protocol: sizes.
+        progress: called with the number of experiments done.
+    """
+    objective = spec.objectives[0]
+    changed = CampaignSpec.model_validate(spec.model_dump(mode="json") | {"seed": seed, "explain": "none"})
+    row_of = {int(index): row for row, index in enumerate(plate.indices)}
+    budget = min(protocol.budget, len(plate))
+    order = initial_draw(plate, min(protocol.initial, budget), seed)
+    forward: list[Forward] = []
+    recipes: list[str] = []
+    with (
+        tempfile.TemporaryDirectory() as place,
+        Store.open(f"sqlite:///{place}/replay.db", create=True) as store,
+    ):
+        campaign = Campaign.start(changed, folder=folder, db=store)
+        space = campaign.state.space
+        drawn = {f"initial-{i:03d}": space.candidate(int(plate.indices[row])).design for i, row in enumerate(order, 1)}
+        _measure(campaign, drawn, plate, order)
+        while len(order) < budget:
+            batch = campaign.recommend(min(protocol.batch, budget - len(order)), only=np.sort(plate.indices))
+            rows = [row_of[index] for r in batch if (index := space.locate(r.design)) is not None]
+            _measure(campaign, {r.label: r.design for r in batch}, plate, rows)
+            for r, row in zip(batch, rows, strict=True):
+                order.append(row)
+                ends = stored_interval(r.prediction, objective.name, spec.intervals.levels[0]) or (None, None)
+                forward.append(Forward(len(order), float(plate.values[row]), *ends))
+            recipes.append(batch.batch.settings.get("models", {}).get(objective.name, {}).get("recipe", "none"))
+            progress(len(order))
+    return Replay(seed, order, forward, recipes, score(plate, order, protocol.initial), regret(plate, order))
+
+
+def _measure(campaign: Campaign, made: Mapping[str, Mapping[str, Any]], plate: Plate, rows: Sequence[int]) -> None:
+    """Hand values in as a table of results, as a lab would."""
+    state = campaign.state
+    objective, columns = state.objectives[0], variables(state.space)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(
+        ["sample_id", *columns, f"{objective.name} ({objective.unit})" if objective.unit else objective.name]
+    )
+    for (label, design), row in zip(made.items(), rows, strict=True):
+        writer.writerow([label, *(design.get(c, 0) for c in columns), repr(float(plate.values[row]))])
+    campaign.ingest(text.getvalue().encode(), name="replay.csv", commit=True)
+
+
+def summarise(plate: Plate, replays: Sequence[Replay], protocol: Protocol, level: float) -> dict[str, Any]:
+    """Mean figures of replays beside those of random draws, and the coverage of their intervals.
+
+    Returns:
+        Plain values: per figure of `plate.score` its mean and standard error for siteloop and for `RANDOM_SEEDS` random
+        campaigns, the acceleration (ratio of the mean experiments to the first of the best 1 %), and `coverage`.
+    """
+    chance = [
+        score(plate, random_order(plate, initial=protocol.initial, budget=protocol.budget, seed=s), protocol.initial)
+        for s in range(RANDOM_SEEDS)
+    ]
+    figures = ("first", "found", "regret")
+    ours = {name: _mean([r.scores[name] for r in replays]) for name in figures}
+    theirs = {name: _mean([c[name] for c in chance]) for name in figures}
+    return {
+        "seeds": [r.seed for r in replays],
+        "candidates": len(plate),
+        "without_value": plate.unmeasured,
+        "outside_space": plate.outside,
+        "siteloop": ours,
+        "random": theirs,
+        "acceleration": theirs["first"]["mean"] / ours["first"]["mean"],
+        "coverage": coverage(replays, level),
+    }
+
+
+def _mean(values: Sequence[float]) -> dict[str, Any]:
+    array = np.asarray(values, dtype=float)
+    se = float(array.std(ddof=1) / math.sqrt(len(array))) if len(array) > 1 else None
+    return {"mean": float(array.mean()), "se": se}
+
+
+def coverage(replays: Sequence[Replay], level: float) -> dict[str, Any]:
+    """Coverage of intervals on the round after they were stored.
+
+    Returns:
+        Number given and withheld, realised coverage, misses below and above, mean width and mean Winkler score
+        (Gneiting and Raftery 2007, eq. 43; lower is better), pooled and under `thirds` by third of the campaign.
+    """
+    forward = [f for r in replays for f in r.forward]
+    edges = np.linspace(min(f.experiment for f in forward), max(f.experiment for f in forward) + 1, 4)
+    thirds = [_covered([f for f in forward if low <= f.experiment < high], level) for low, high in pairwise(edges)]
+    return {**_covered(forward, level), "thirds": thirds}
+
+
+def _covered(forward: Sequence[Forward], level: float) -> dict[str, Any]:
+    given = [(f.value, f.lower, f.upper) for f in forward if f.lower is not None]
+    found: dict[str, Any] = {"level": level, "n": len(given), "withheld": len(forward) - len(given)}
+    if not given:
+        return found | {"realised": None, "below": 0, "above": 0, "width": None, "winkler": None}
+    value, lower, upper = np.array(given, dtype=float).T
+    below, above = value < lower, value > upper
+    penalty = 2 / (1 - level) * (np.where(below, lower - value, 0) + np.where(above, value - upper, 0))
+    return found | {
+        "realised": float(1 - (below | above).mean()),
+        "below": int(below.sum()),
+        "above": int(above.sum()),
+        "width": float((upper - lower).mean()),
+        "winkler": float((upper - lower + penalty).mean()),
+    }

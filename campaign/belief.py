@@ -1,0 +1,301 @@
+"""What a campaign believes: its data as training tensors, one calibrated surrogate an objective, and their answers.
+
+Inside, larger is better: a minimised objective is negated on its way in and turned back on its way out, so that
+minimising y and maximising -y are the same computation. A matched objective stays as measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from botorch.models.model import Model, ModelList
+from numpy.typing import NDArray
+from torch import Tensor
+
+from acquisition.objectives import Goal
+from campaign.spec import Objective
+from campaign.state import State
+from surrogates.bags import Bags, Targets
+from surrogates.choice import ENOUGH, GROWTH, Choice, choose, needs_rescoring
+from surrogates.conformal import Withheld, adaptive_alpha
+from surrogates.encoders.elements import CompositionEncoder
+from surrogates.recipes import recipe_from
+
+Array = NDArray[np.float64]
+
+AUTO_RECIPES = ("gp", "gated_attention")
+"""What `model: auto` chooses from, simplest first."""
+
+
+def sign(objective: Objective) -> float:
+    """Factor between the user's values and "larger is better"."""
+    return -1.0 if objective.goal == "minimize" else 1.0
+
+
+def goal(objective: Objective) -> Goal:
+    """The objective as `acquisition` understands it."""
+    return Goal(target=objective.target)
+
+
+@dataclass(frozen=True)
+class Training:
+    """The measured samples of one objective, oriented to larger is better, censored values marked."""
+
+    X: Array
+    """Designs as measured, `n x d`."""
+    targets: Targets
+    strata: tuple[str, ...]
+    labels: tuple[str, ...]
+    """Sample labels, row by row."""
+    candidates: tuple[str, ...]
+    """Candidate ids, row by row."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def training(state: State, objective: Objective) -> Training:
+    """The data of one objective. Samples of one design are one group, so that no split parts them."""
+    seen = state.observations(objective.name)
+    designs = [state.space.design_candidate(state.composition(o.sample)) for o in seen]
+    variances = [o.variance for o in seen]
+    known = bool(seen) and all(v is not None and v > 0 for v in variances)
+    targets = Targets(
+        value=torch.tensor([[sign(objective) * o.value] for o in seen], dtype=torch.float64).reshape(-1, 1),
+        variance=torch.tensor(variances, dtype=torch.float64).reshape(-1, 1) if known else None,
+        censor=torch.tensor([[int(sign(objective)) * o.censor] for o in seen], dtype=torch.int8).reshape(-1, 1),
+        groups=tuple(c.id for c in designs),
+    )
+    X = np.array([state.space.x_of(c.design) for c in designs]).reshape(len(seen), len(state.space.columns))
+    return Training(
+        X=X,
+        targets=targets,
+        strata=tuple(c.stratum for c in designs),
+        labels=tuple(o.sample.label for o in seen),
+        candidates=tuple(o.sample.candidate for o in seen),
+    )
+
+
+def encoder(state: State) -> CompositionEncoder:
+    """The encoder of a space without structures: its fractions are instances, its other columns side information."""
+    space = state.space
+    shift, scale = space.side_scale()
+    return CompositionEncoder(
+        space.components, space.columns[len(space.components) :], (shift.tolist(), scale.tolist())
+    )
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A calibrated interval in the user's unit for one candidate, or the reason why there is none."""
+
+    level: float
+    """Nominal coverage asked for."""
+    working_level: float
+    """Level at which it was computed, after following the coverage realised so far."""
+    lower: float | None = None
+    upper: float | None = None
+    method: str = ""
+    n_calibration: int = 0
+    stratum: str = ""
+    guarantee: str = ""
+    withheld: str | None = None
+    """Why there is no interval: `needs 7 more measurements`."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for the ledger."""
+        if self.withheld:
+            return {"level": self.level, "working_level": self.working_level, "withheld": self.withheld}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "withheld"}
+
+
+@dataclass(frozen=True)
+class ObjectiveBelief:
+    """One objective's calibrated surrogate, answering in the user's unit."""
+
+    objective: Objective
+    data: Training
+    choice: Choice
+    scored_at: int
+    """Number of measurements when the recipes were last compared."""
+    model: Model
+    encode: CompositionEncoder
+    alphas: Mapping[float, float]
+    """Nominal level -> working miscoverage, which follows the coverage realised so far."""
+
+    def bags(self, X: Array, strata: Sequence[str]) -> Bags:
+        """Designs `n x d` as bags."""
+        return self.encode(torch.as_tensor(X, dtype=torch.float64), stratum=tuple(strata))
+
+    def median(self, X: Array, strata: Sequence[str]) -> Array:
+        """Predicted median of a measurement, `n`, in the user's unit."""
+        quantiles = self.choice.fitted.quantiles(self.bags(X, strata))
+        return sign(self.objective) * quantiles[:, 0, quantiles.shape[-1] // 2].detach().numpy()
+
+    def intervals(self, X: Array, strata: Sequence[str], level: float) -> list[Interval]:
+        """Calibrated intervals of a measurement at a nominal level, one a row, in the user's unit."""
+        alpha = self.alphas[level]
+        found = self.choice.fitted.interval(self.bags(X, strata), alpha)
+        if isinstance(found, Withheld):
+            why = f"needs {found.needs} more measurement{'s' if found.needs > 1 else ''}"
+            return [Interval(level=level, working_level=1 - alpha, withheld=why)] * len(X)
+        ends = sign(self.objective) * torch.stack([found.lower, found.upper], dim=-1).detach().numpy()
+        return [
+            Interval(
+                level=level,
+                working_level=round(1 - alpha, 6),
+                lower=float(ends[i].min()),
+                upper=float(ends[i].max()),
+                method=found.method,
+                n_calibration=found.n_calibration,
+                stratum=found.stratum[i],
+                guarantee=found.guarantee,
+            )
+            for i in range(len(X))
+        ]
+
+    def joint(self, X: Array) -> tuple[Array, Array]:
+        """Belief about the noise-free values of designs `n x d`, in the user's unit: mean `n`, covariance `n x n`."""
+        with torch.no_grad():
+            posterior = self.model.posterior(torch.as_tensor(X, dtype=torch.float64))
+            mean = sign(self.objective) * posterior.mean.squeeze(-1)
+            return mean.numpy(), posterior.distribution.covariance_matrix.numpy()
+
+    def noise_variance(self) -> float:
+        """Variance of one measurement about its noise-free value, as the surrogate estimates it."""
+        X = torch.as_tensor(self.data.X, dtype=torch.float64)
+        with torch.no_grad():
+            noisy = self.model.posterior(X, observation_noise=True).variance
+            return float((noisy - self.model.posterior(X).variance).mean().clamp_min(0))
+
+    def best_measured(self) -> float:
+        """Best measured score, larger is better; censored values do not count."""
+        exact = self.data.targets.value[self.data.targets.censor == 0]
+        return float(goal(self.objective).score(exact).max())
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed about all objectives."""
+
+    objectives: tuple[ObjectiveBelief, ...]
+
+    @property
+    def model(self) -> Model:
+        """One BoTorch model with an output per objective."""
+        models = [b.model for b in self.objectives]
+        return models[0] if len(models) == 1 else ModelList(*models)
+
+    @property
+    def goals(self) -> list[Goal]:
+        """One goal an output."""
+        return [goal(b.objective) for b in self.objectives]
+
+    def observed(self) -> Tensor:
+        """Designs of which every objective is measured or, with one objective, all measured designs."""
+        first = self.objectives[0].data
+        shared = set.intersection(*(set(b.data.labels) for b in self.objectives))
+        rows = [i for i, label in enumerate(first.labels) if label in shared]
+        return torch.as_tensor(first.X[rows], dtype=torch.float64)
+
+
+MINIMUM_TO_LEARN = 2
+"""Measured designs below which nothing is fitted and a batch only fills the space."""
+
+
+def learnable(state: State) -> bool:
+    """Whether every objective has enough exact values to fit a surrogate."""
+    return all(
+        sum(o.censor == 0 for o in state.observations(objective.name)) >= MINIMUM_TO_LEARN
+        for objective in state.objectives
+    )
+
+
+def believe(state: State, *, seed: int, stage: Callable[[str], None] = lambda _: None) -> Belief:
+    """Fit and calibrate one surrogate for each objective.
+
+    Args:
+        state: the campaign; every objective must be `learnable`.
+        seed: of every random choice inside the fits.
+        stage: called with a name when a stage begins.
+    """
+    return Belief(tuple(_believe(state, objective, seed, stage) for objective in state.objectives))
+
+
+def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str], None]) -> ObjectiveBelief:
+    stage(f"fit {objective.name}")
+    data = training(state, objective)
+    encode = encoder(state)
+    bags = encode(torch.as_tensor(data.X, dtype=torch.float64), stratum=data.strata)
+    before = last_choice(state, objective)
+    wanted = state.spec.model.type
+    if wanted != "auto":
+        recipes, scored_at = [recipe_from(wanted)], len(data)
+    elif before is None or needs_rescoring(before["scored_at"], len(data)):
+        recipes, scored_at = [recipe_from(tag) for tag in AUTO_RECIPES], len(data)
+    else:
+        recipes, scored_at = [recipe_from(before["recipe"])], before["scored_at"]
+    incumbent = recipe_from(before["recipe"]) if before else None
+    choice = choose(recipes, bags, data.targets, strata=data.strata, seed=seed, incumbent=incumbent)
+    if wanted == "auto" and len(recipes) == 1:
+        again = math.ceil(max(scored_at * GROWTH, ENOUGH))
+        reason = f"{choice.recipe.type}, as chosen at {scored_at} measurements; compared again at {again}"
+        choice = replace(choice, reason=reason)
+    elif wanted != "auto":
+        choice = replace(choice, reason=f"{wanted}, as the spec says")
+    return ObjectiveBelief(
+        objective=objective,
+        data=data,
+        choice=choice,
+        scored_at=scored_at,
+        model=choice.fitted.botorch_model(encode),
+        encode=encode,
+        alphas={level: working_alpha(state, objective, level) for level in state.spec.intervals.levels},
+    )
+
+
+def last_choice(state: State, objective: Objective) -> Mapping[str, Any] | None:
+    """The model choice stored with the latest batch that was computed from data, which later rounds start from."""
+    for batch in reversed(state.batches):
+        if objective.name in batch.settings.get("models", {}):
+            return batch.settings["models"][objective.name]
+    return None
+
+
+def misses(state: State, objective: Objective, level: float) -> list[list[bool]]:
+    """Per batch in order: whether each measured recommendation fell outside the interval stored before it was made."""
+    values = {o.sample.id: o.value for o in state.observations(objective.name) if o.censor == 0}
+    rounds: list[list[bool]] = []
+    for batch in state.batches:
+        found = []
+        for r in (r for r in state.recommendations if r.batch == batch.id):
+            sample = state.sample_of.get(r.id)
+            interval = stored_interval(r.prediction, objective.name, level)
+            if sample is not None and sample.id in values and interval is not None:
+                found.append(not interval[0] <= values[sample.id] <= interval[1])
+        if found:
+            rounds.append(found)
+    return rounds
+
+
+def stored_interval(prediction: Mapping[str, Any], objective: str, level: float) -> tuple[float, float] | None:
+    """Lower and upper end of a stored prediction's interval, or None where it was withheld or never made."""
+    interval = prediction.get(objective, {}).get("intervals", {}).get(f"{level:g}", {})
+    return (interval["lower"], interval["upper"]) if "lower" in interval else None
+
+
+def working_alpha(state: State, objective: Objective, level: float) -> float:
+    """Miscoverage to work at so that coverage on coming rounds is `level` (Gibbs and Candès 2021, eq. 2)."""
+    alpha = round(1 - level, 12)
+    return adaptive_alpha(alpha, misses(state, objective, level)) if state.spec.intervals.adaptive else alpha
+
+
+def belief_score(belief: ObjectiveBelief, values: Array) -> Array:
+    """Values in the user's unit as scores, larger is better."""
+    target = belief.objective.target
+    return sign(belief.objective) * values if target is None else -np.abs(values - target)

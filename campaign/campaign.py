@@ -1,0 +1,301 @@
+"""The one stateful class: a campaign that can be started, fed, asked and explained."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from campaign.cards import RecommendedBatch
+from campaign.state import CAMPAIGN_STARTED, State, load_state
+from db.errors import InvalidInput, Problem
+from db.records import Event, Recommendation, Source, SpecRevision
+from db.rows import Record
+from db.store import Store
+
+if TYPE_CHECKING:
+    from campaign.screen import Indices
+    from campaign.spec import CampaignSpec
+    from lab_io.schema import Check
+
+
+class Campaign:
+    """A campaign in a database: start or open it, ingest results, ask for recommendations, have them explained.
+
+    Everything it knows comes from the ledger; two instances of one campaign see the same. Made by `start` or `open`.
+    """
+
+    def __init__(self, store: Store, name: str, *, by: str | None = None) -> None:
+        self._store = store
+        self._by = by or _user()
+        self.name = name
+
+    @classmethod
+    def start(
+        cls,
+        spec: str | Path | CampaignSpec,
+        *,
+        folder: Path | None = None,
+        db: str | Store | None = None,
+        by: str | None = None,
+    ) -> Self:
+        """Start a campaign from a spec.
+
+        Args:
+            spec: path of the YAML spec, or the spec itself.
+            folder: where the files lie that the spec names; None for the folder of the spec file.
+            db: SQLAlchemy URL or an open store; None for `$SITELOOP_DB`, else `sqlite:///siteloop.db`.
+            by: who does it; None for the name of the user.
+
+        Raises:
+            InvalidInput: the spec, or a file it names, cannot be used; all problems at once.
+            Conflict: a campaign of this name exists.
+        """
+        from campaign.spaces import build_space, read_sources
+        from campaign.spec import CampaignSpec, check_space, load_spec
+
+        loaded = spec if isinstance(spec, CampaignSpec) else load_spec(Path(spec))
+        place = folder or (Path() if isinstance(spec, CampaignSpec) else Path(spec).parent)
+        contents = read_sources(loaded.space, place)
+        check_space(loaded, build_space(loaded.space, contents))  # before anything is written
+        sources = {name: Source(_sha256(content), name, content) for name, content in contents.items()}
+        revision = SpecRevision(
+            id=f"{loaded.campaign}/spec1",
+            campaign=loaded.campaign,
+            revision=1,
+            spec=loaded.resolved(),
+            sources={name: source.sha256 for name, source in sources.items()},
+        )
+        store = db if isinstance(db, Store) else Store.open(db, create=True)
+        made = cls(store, loaded.campaign, by=by)
+        rows: list[Record] = [*sources.values(), revision]
+        store.start(loaded.campaign, CAMPAIGN_STARTED, {"revision": 1}, rows=rows, by=made._by)
+        return made
+
+    @classmethod
+    def open(cls, name: str, *, db: str | Store | None = None, by: str | None = None) -> Self:
+        """Open a campaign that exists.
+
+        Raises:
+            InvalidInput: no such database or campaign.
+        """
+        store = db if isinstance(db, Store) else Store.open(db)
+        store.require(name)
+        return cls(store, name, by=by)
+
+    @property
+    def state(self) -> State:
+        """What the ledger says now."""
+        with self._store.reading():
+            return load_state(self._store, self.name)
+
+    def check(
+        self,
+        file: str | Path | bytes,
+        *,
+        name: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+        units: Mapping[str, str] | None = None,
+        sheet: str | None = None,
+    ) -> Check:
+        """Read a table of results and say of every row whether it would be accepted; nothing is written.
+
+        Args:
+            file: path of a CSV or spreadsheet file, or its bytes.
+            name: what to call it in messages; needed with bytes.
+            mapping: column of the file -> our name for it.
+            units: column of the file -> its unit, where the file does not say.
+            sheet: of a workbook with several.
+
+        Raises:
+            InvalidInput: the file cannot be read as a table at all.
+        """
+        from campaign.record import check, read
+
+        content, shown = read(file, name)
+        return check(self.state, content, shown, mapping=mapping, units=units, sheet=sheet)
+
+    def ingest(
+        self,
+        file: str | Path | bytes,
+        *,
+        commit: bool = False,
+        name: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+        units: Mapping[str, str] | None = None,
+        sheet: str | None = None,
+    ) -> Check:
+        """Check a table of results and, with `commit`, record it: all rows or nothing. Arguments as for `check`.
+
+        The same bytes a second time are a no-op.
+
+        Raises:
+            InvalidInput: with `commit`, any row is rejected or needs an answer.
+            Conflict: results were recorded by somebody else at the same moment.
+        """
+        from campaign.record import check, read, record
+
+        content, shown = read(file, name)
+        state = self.state
+        checked = check(state, content, shown, mapping=mapping, units=units, sheet=sheet)
+        if commit:
+            record(self._store, state, checked, content, shown, by=self._by)
+        return checked
+
+    def recommend(
+        self,
+        n: int | None = None,
+        *,
+        more: bool = False,
+        dry_run: bool = False,
+        again: bool = False,
+        only: Indices | None = None,
+        stage: Callable[[str], None] = lambda _: None,
+    ) -> RecommendedBatch:
+        """Recommend the next batch; its items are pending from then on.
+
+        While the latest batch is open and nothing was recorded since, the same batch comes back.
+
+        Args:
+            n: how many; None for the spec's batch size with its controls.
+            more: propose a further batch around the pending ones.
+            dry_run: compute, and record nothing.
+            again: allow candidates whose samples failed.
+            only: restrict the space to these candidate indices.
+            stage: called with a name when a stage begins.
+
+        Raises:
+            InvalidInput: nothing is left to recommend.
+            Conflict: somebody else recommended a batch at the same moment; the message names it.
+        """
+        from campaign.propose import Request, open_batch, propose, record_batch
+
+        state = self.state
+        standing = None if more else open_batch(state)
+        if standing is not None:
+            items = tuple(r for r in state.recommendations if r.batch == standing.id)
+            note = f"batch {standing.number} is open and nothing was recorded since; `--more` proposes a further one"
+            return RecommendedBatch(standing, items, (note,), repeated=True)
+        stage("read the campaign")
+        proposal = propose(state, Request(size=n, again=again, only=only), stage=stage)
+        if not dry_run:
+            stage("record")
+            record_batch(self._store, state, proposal, by=self._by)
+        return RecommendedBatch(proposal.batch, proposal.recommendations, proposal.notes, recorded=not dry_run)
+
+    def screen(self, top: int = 50) -> list[dict[str, Any]]:
+        """Predict the whole space and rank it by the predicted median of the first objective; nothing is pending.
+
+        Args:
+            top: how many of the best to return and to keep in the store's cache of predictions.
+
+        Raises:
+            InvalidInput: too little is measured to predict anything.
+        """
+        from campaign.screen import ranked
+
+        found, predictions = ranked(self.state, top)
+        self._store.put_predictions(predictions)
+        return found
+
+    def batch(self, number: int | None = None) -> RecommendedBatch:
+        """A batch as it was recommended; None for the latest.
+
+        Raises:
+            InvalidInput: there is no such batch.
+        """
+        state = self.state
+        found = [b for b in state.batches if number in (None, b.number)]
+        if not found:
+            fix = f"use a number from 1 to {len(state.batches)}" if state.batches else "run `siteloop recommend` first"
+            what = f"there is no batch {number}" if number else "no batch was recommended yet"
+            raise InvalidInput(Problem(f"campaign {self.name}", what, fix))
+        items = tuple(r for r in state.recommendations if r.batch == found[-1].id)
+        return RecommendedBatch(found[-1], items)
+
+    def explain(self, label: str) -> Recommendation:
+        """The recommendation with this sample_id (`b1-03`) or id, with its prediction and rationale as stored.
+
+        Raises:
+            InvalidInput: there is no such recommendation.
+        """
+        from campaign.words import suggestion
+
+        known = {key: r for r in self.state.recommendations for key in (r.label, r.id)}
+        if label not in known:
+            fix = suggestion(label, [r.label for r in self.state.recommendations]) if known else "recommend first"
+            raise InvalidInput(Problem(f"campaign {self.name}", f"there is no recommendation {label!r}", fix))
+        return known[label]
+
+    def fail(self, label: str, *, mode: str, reason: str | None = None) -> Event:
+        """State that a sample failed in synthesis or measurement: it is no longer pending, nor proposed again.
+
+        Args:
+            label: its sample_id.
+            mode: what went wrong: `no precipitate`, `film delaminated`, ...
+            reason: a remark to keep.
+
+        Raises:
+            InvalidInput: there is no such sample or recommendation.
+        """
+        from campaign.record import state_status
+
+        return state_status(
+            self._store, self.state, label, {"status": "failed", "mode": mode, "reason": reason}, self._by
+        )
+
+    def void(self, label: str, *, reason: str) -> Event:
+        """State that a sample does not count (spilt, mislabelled): its values are set aside, its design is free again.
+
+        Raises:
+            InvalidInput: there is no such sample or recommendation.
+        """
+        from campaign.record import state_status
+
+        return state_status(self._store, self.state, label, {"status": "void", "reason": reason}, self._by)
+
+    def worksheet(self, path: str | Path, *, number: int | None = None) -> Path:
+        """Write a batch as a worksheet to fill in: CSV, XLSX or JSON by the ending of `path`.
+
+        Raises:
+            InvalidInput: there is no such batch, or the ending is another one.
+        """
+        from campaign.worksheet import write_worksheet
+
+        return write_worksheet(self.state, self.batch(number), Path(path))
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report, one HTML file that needs no network.
+
+        Raises:
+            InvalidInput: the file cannot be written.
+        """
+        from campaign.report import write_report
+
+        with self._store.reading():
+            return write_report(self.state, Path(path), verified=not self._store.verify(self.name))
+
+    def status(self) -> dict[str, Any]:
+        """Where the campaign stands, as plain values: batches, measured, pending, best, coverage, next thing to do."""
+        from campaign.status import status
+
+        return status(self.state)
+
+    def __repr__(self) -> str:
+        from campaign.status import state_line, status
+
+        return f"Campaign {self.name}: {state_line(status(self.state))}"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _sha256(content: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(content).hexdigest()

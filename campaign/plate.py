@@ -1,0 +1,156 @@
+"""A finished experiment to replay on, and the figures by which a replay is judged.
+
+The best 1 % is the ceil(0.01 n) best candidates, ties included. Regret is (best so far - optimum) / (median - optimum).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from campaign.spaces import Space, variables
+from campaign.spec import Objective
+from db.errors import InvalidInput, Problem
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A finished experiment: which candidates of a space have a value."""
+
+    indices: NDArray[np.int64]
+    """Candidates with a value, in the order of the file."""
+    values: Array
+    """Of each, in the objective's unit, replicates averaged."""
+    unmeasured: int
+    """Candidates of the space without a value."""
+    outside: int
+    """Rows of the file that lie outside the space."""
+    minimize: bool
+    """Direction of the objective."""
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def load_plate(
+    space: Space,
+    objective: Objective,
+    content: bytes,
+    name: str,
+    *,
+    columns: Sequence[str] = (),
+    unit: str | None = None,
+) -> Plate:
+    """Read a finished experiment.
+
+    Args:
+        space: whose candidates were measured.
+        objective: whose value the table holds.
+        content: of a CSV file or spreadsheet.
+        name: of the file, for messages.
+        columns: names of the columns, for a file without a header.
+        unit: of the value column, if the file does not say.
+
+    Raises:
+        InvalidInput: columns are missing, cells are no numbers, or no row lies in the space; all problems at once.
+    """
+    from lab_io.units import convert, split_header
+
+    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
+    header, body, first = (list(columns), rows, 1) if columns else (rows[0] if rows else [], rows[1:], 2)
+    split = [split_header(cell) for cell in header]
+    names, units = [s[0] for s in split], [s[1] for s in split]
+    needed = (*space.components, objective.name)
+    if missing := [c for c in needed if c not in names]:
+        what = f"there is no column {', '.join(missing)}; the columns are {', '.join(names) or 'none'}"
+        fix = f"name the columns of a file without a header: `--columns {','.join(needed)}`"
+        raise InvalidInput(Problem(name, what, fix))
+    at = names.index(objective.name)
+    given = unit or units[at] or objective.unit
+    problems: list[Problem] = []
+    found: dict[int, list[float]] = {}
+    outside = 0
+    for number, row in enumerate(body, start=first):
+        if not any(cell.strip() for cell in row):
+            continue
+        cells = dict(zip(names, row, strict=False))
+        bad = [n for n in needed if not _is_number(cells.get(n, ""))]
+        if bad:
+            what = f"no number in {', '.join(bad)}"
+            problems.append(Problem(f"{name}, row {number}", what, "write a number such as 0.3 in every cell"))
+            continue
+        index = space.locate({n: cells[n] for n in variables(space) if n in cells})
+        if index is None:
+            outside += 1
+        else:
+            found.setdefault(index, []).append(convert(float(row[at]), given, objective.unit))
+    if problems:
+        raise InvalidInput(problems)
+    if not found:
+        what = f"none of its {outside} rows lies in the space"
+        raise InvalidInput(Problem(name, what, "check the columns, the elements and the divisions"))
+    return Plate(
+        indices=np.array(list(found), dtype=np.int64),
+        values=np.array([np.mean(v) for v in found.values()]),
+        unmeasured=space.count - len(found),
+        outside=outside,
+        minimize=objective.goal == "minimize",
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def score(plate: Plate, order: Sequence[int], initial: int) -> dict[str, float]:
+    """Figures of one order of measurement.
+
+    Args:
+        plate: the finished experiment.
+        order: its row numbers in the order of measurement.
+        initial: how many of them were drawn at random.
+
+    Returns:
+        `first`: experiments to the first of the best 1 % (one more than there were if it never came); `found`: fraction
+        of the best 1 % found; `regret`: mean regret over the experiments after the initial ones.
+    """
+    y = plate.values if plate.minimize else -plate.values
+    threshold = np.sort(y)[math.ceil(0.01 * len(y)) - 1]
+    top = set(np.flatnonzero(y <= threshold).tolist())
+    hits = [i + 1 for i, row in enumerate(order) if row in top]
+    return {
+        "first": float(hits[0] if hits else len(order) + 1),
+        "found": len(hits) / len(top),
+        "regret": float(np.mean(regret(plate, order)[initial:])),
+    }
+
+
+def regret(plate: Plate, order: Sequence[int]) -> list[float]:
+    """Regret after each experiment: 0 at the optimum, 1 at the median of the plate."""
+    y = plate.values if plate.minimize else -plate.values
+    span = float(np.median(y) - y.min()) or 1.0
+    return ((np.minimum.accumulate(y[list(order)]) - y.min()) / span).tolist()
+
+
+def initial_draw(plate: Plate, size: int, seed: int) -> list[int]:
+    """The random rows that a replay begins with; the same for every method at a seed."""
+    return [int(i) for i in np.random.default_rng(seed).choice(len(plate), min(size, len(plate)), replace=False)]
+
+
+def random_order(plate: Plate, *, initial: int, budget: int, seed: int) -> list[int]:
+    """The order of a campaign that goes on drawing at random."""
+    order = initial_draw(plate, initial, seed)
+    rest = np.setdiff1d(np.arange(len(plate)), order)
+    size = max(min(budget, len(plate)) - len(order), 0)
+    return order + [int(i) for i in np.random.default_rng([seed, 1]).choice(rest, size, replace=False)]

@@ -1,0 +1,266 @@
+"""Propose a batch: believe, choose, explain, and write it to the ledger."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from acquisition.choose import choose
+from campaign.belief import Belief, believe, learnable
+from campaign.filling import SAMPLE, spread
+from campaign.rationale import expectation, explain, noise_floor
+from campaign.screen import Indices, open_chunks, screen
+from campaign.sentences import warnings_about
+from campaign.state import BATCH_RECOMMENDED, State, batch_seed
+from db.errors import InvalidInput, Problem
+from db.records import Batch, Candidate, ModelVersion, Recommendation
+from db.store import Store
+from surrogates.recipes import recipe_hash
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A batch that is computed and not yet written down."""
+
+    batch: Batch
+    recommendations: tuple[Recommendation, ...]
+    notes: tuple[str, ...] = ()
+    """What the reader should know of the batch as a whole."""
+    models: tuple[ModelVersion, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a proposal.
+
+    Attributes:
+        size: batch size; None for the spec's.
+        again: candidates whose samples failed may be proposed again.
+        only: restrict the space to these candidate indices (a replay has values for some only).
+    """
+
+    size: int | None = None
+    again: bool = False
+    only: Indices | None = None
+
+
+def open_batch(state: State) -> Batch | None:
+    """The latest batch, if some of it is pending and nothing was recorded since: asking again must not double it."""
+    if not state.batches or state.last_result > state.last_batch:
+        return None
+    latest = state.batches[-1]
+    return latest if any(r.batch == latest.id for r in state.pending) else None
+
+
+def propose(state: State, request: Request, *, stage: Callable[[str], None] = lambda _: None) -> Proposal:
+    """Compute the next batch from what was measured, around what is pending.
+
+    Args:
+        state: the campaign.
+        request: size and restrictions.
+        stage: called with a name when a stage begins.
+
+    Raises:
+        InvalidInput: every candidate of the space was tried.
+    """
+    number = len(state.batches) + 1
+    seed = batch_seed(state, number)
+    controls = state.controls()
+    size = request.size or state.spec.batch.size
+    wanted = max(size - len(controls), 1) if request.size is None else request.size
+    if request.size is not None:
+        controls = ()
+    if learnable(state):
+        picked = _choose(state, request, wanted, seed, stage)
+    else:
+        picked = _fill(state, request, wanted, seed)
+    if not picked.candidates:
+        raise InvalidInput(
+            Problem(
+                where=f"campaign {state.name}",
+                what="every candidate of the space is measured, pending or failed, none is left to recommend",
+                fix="widen the space in a new campaign, or record the pending results first",
+            )
+        )
+    batch_id = f"{state.name}/b{number}"
+    batch = Batch(
+        id=batch_id,
+        campaign=state.name,
+        number=number,
+        spec_revision=state.revision,
+        snapshot=state.snapshot,
+        code_version=importlib.metadata.version("siteloop"),
+        seed=seed,
+        settings=picked.settings,
+    )
+    entries = [(c, p, r) for c, p, r in zip(picked.candidates, picked.predictions, picked.rationales, strict=True)]
+    entries += [(c, {}, {"role": "control", "warnings": []}) for c in controls]
+    recommendations = tuple(
+        Recommendation(
+            id=f"{batch_id}-{rank:02d}",
+            campaign=state.name,
+            batch=batch_id,
+            rank=rank,
+            label=f"b{number}-{rank:02d}",
+            candidate=candidate.id,
+            design=candidate.design,
+            stratum=candidate.stratum,
+            prediction=prediction,
+            rationale=rationale,
+        )
+        for rank, (candidate, prediction, rationale) in enumerate(entries, start=1)
+    )
+    notes = list(picked.notes)
+    if len(picked.candidates) < wanted:
+        notes.append(f"only {len(picked.candidates)} candidates are left, {wanted} were asked for")
+    return Proposal(batch, recommendations, tuple(notes), picked.models)
+
+
+def record_batch(store: Store, state: State, proposal: Proposal, *, by: str) -> None:
+    """Write a batch to the ledger; its items are pending from then on.
+
+    Raises:
+        Conflict: another batch was recommended since `state` was read.
+    """
+    candidates = [Candidate(r.candidate, r.design, r.stratum) for r in proposal.recommendations]
+    store.append(
+        state.name,
+        BATCH_RECOMMENDED,
+        {"batch": proposal.batch.id, "size": len(proposal.recommendations)},
+        rows=[*candidates, proposal.batch, *proposal.recommendations],
+        by=by,
+        after=state.head.seq,
+        unless={BATCH_RECOMMENDED},
+    )
+    for version in proposal.models:
+        store.put_model_version(version)
+
+
+@dataclass(frozen=True)
+class _Picked:
+    candidates: Sequence[Candidate]
+    predictions: Sequence[dict[str, Any]]
+    rationales: Sequence[dict[str, Any]]
+    settings: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    models: tuple[ModelVersion, ...] = ()
+
+
+def _fill(state: State, request: Request, wanted: int, seed: int) -> _Picked:
+    """A space-filling batch: nothing is learnt yet, so nothing is predicted."""
+    chunks = list(open_chunks(state, only=request.only, again=request.again))
+    indices = np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int64)
+    if len(indices) > SAMPLE:
+        indices = np.sort(np.random.default_rng(seed).choice(indices, SAMPLE, replace=False))
+    closed = [r.design for r in state.pending] + [s.design for s in state.samples]
+    X, taken = _scaled(state, state.space.X(indices)), [_scaled(state, state.space.x_of(d)[None])[0] for d in closed]
+    rows = spread(X, state.space.stratum(indices), wanted, taken=np.array(taken).reshape(len(taken), X.shape[1]))
+    candidates = [state.space.candidate(int(indices[row])) for row in rows]
+    why = "nothing is measured yet" if not state.measured else "too little is measured yet to learn from"
+    return _Picked(
+        candidates=candidates,
+        predictions=[{} for _ in candidates],
+        rationales=[{"role": "space-filling", "warnings": []} for _ in candidates],
+        settings={"acquisition": "space-filling"},
+        notes=(f"{why}: this batch fills the space, stratum by stratum, and predicts nothing",),
+    )
+
+
+def _scaled(state: State, X: np.ndarray) -> np.ndarray:
+    k = len(state.space.components)
+    shift, scale = state.space.side_scale()
+    return np.concatenate([X[:, :k], (X[:, k:] - np.asarray(shift)) / np.asarray(scale)], axis=1)
+
+
+def _choose(state: State, request: Request, wanted: int, seed: int, stage: Callable[[str], None]) -> _Picked:
+    """A batch chosen by the acquisition function on what is believed, and explained."""
+    belief = believe(state, seed=seed, stage=stage)
+    stage("screen")
+    indices = screen(state, belief, only=request.only, again=request.again)
+    if not len(indices):
+        return _Picked((), (), (), {})
+    stage("choose")
+    acquisition = state.spec.acquisition
+    pending = np.array([state.space.x_of(r.design) for r in state.pending]).reshape(-1, len(state.space.columns))
+    selection = choose(
+        belief.model,
+        torch.from_numpy(state.space.X(indices)),
+        wanted,
+        acquisition=acquisition.type,
+        goals=belief.goals,
+        X_observed=belief.observed(),
+        best_observed=belief.objectives[0].best_measured(),
+        seed=seed,
+        X_pending=torch.from_numpy(pending),
+        beta=getattr(acquisition, "beta", 4.0),
+        noise_variance=belief.objectives[0].noise_variance(),
+    )
+    candidates = [state.space.candidate(int(indices[row])) for row in selection.rows]
+    stage("explain")
+    predictions, rationales = describe(state, belief, candidates)
+    for rationale, value in zip(rationales, selection.values, strict=True):
+        rationale["acquisition_value"] = value
+    settings, notes = _settings(state, belief), _notes(belief)
+    return _Picked(candidates, predictions, rationales, settings, notes, _models(state, belief, seed))
+
+
+def describe(
+    state: State, belief: Belief, candidates: Sequence[Candidate]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Predictions and rationales of candidates, as they are stored."""
+    X = np.stack([state.space.x_of(c.design) for c in candidates])
+    strata = [c.stratum for c in candidates]
+    expected = {b.objective.name: expectation(b, X, strata, noise_floor(b)) for b in belief.objectives}
+    predictions = [{name: found[i] for name, found in expected.items()} for i in range(len(candidates))]
+    rationales = []
+    for candidate, prediction in zip(candidates, predictions, strict=True):
+        roles = {p["role"] for p in prediction.values()}
+        rationale: dict[str, Any] = {"role": "exploit" if "exploit" in roles else "explore"}
+        if state.spec.explain.type != "none":
+            rationale |= explain(state, belief, candidate)
+        rationale["warnings"] = warnings_about(prediction, rationale)
+        rationales.append(rationale)
+    return predictions, rationales
+
+
+def _settings(state: State, belief: Belief) -> dict[str, Any]:
+    return {
+        "acquisition": state.spec.acquisition.type,
+        "threads": torch.get_num_threads(),
+        "models": {
+            b.objective.name: {
+                "recipe": b.choice.recipe.type,
+                "recipe_hash": recipe_hash(b.choice.recipe),
+                "data_hash": b.choice.fitted.data_hash,
+                "measured": len(b.data),
+                "scored_at": b.scored_at,
+                "reason": b.choice.reason,
+                "working_alpha": {f"{level:g}": alpha for level, alpha in b.alphas.items()},
+            }
+            for b in belief.objectives
+        },
+    }
+
+
+def _notes(belief: Belief) -> tuple[str, ...]:
+    return tuple(f"{b.objective.name}: {b.choice.reason}" for b in belief.objectives)
+
+
+def _models(state: State, belief: Belief, seed: int) -> tuple[ModelVersion, ...]:
+    return tuple(
+        ModelVersion(
+            recipe_hash=recipe_hash(b.choice.recipe),
+            data_hash=b.choice.fitted.data_hash,
+            seed=seed,
+            campaign=state.name,
+            objective=b.objective.name,
+            recipe=b.choice.recipe.to_json(),
+            scores={"reason": b.choice.reason},
+        )
+        for b in belief.objectives
+    )

@@ -1,0 +1,283 @@
+"""Why a candidate is recommended: data first, words second.
+
+Every statement is about what the prediction does, never about what an element does. A change of the prediction is the
+difference of two noise-free values under the joint posterior, and its ± is the standard deviation of that difference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from botorch.exceptions.errors import UnsupportedError
+
+from campaign.belief import Array, Belief, ObjectiveBelief, belief_score, sign
+from campaign.state import State
+from db.records import Candidate
+
+GATE_MINIMUM = 40
+"""Measured samples below which attention is not shown (seed note: N >= 40)."""
+GATE_CONCENTRATION = (2.0, 5.0)
+"""Band of the largest attention weight over the even one in which attention is worth showing."""
+GATE_AGREEMENT = 0.5
+"""Rank correlation between attention and the size of the element effects from which attention is reliable."""
+DEFAULT_STEP = 0.1
+"""Change of a fraction where the spec asks for no explanation but somebody else does."""
+NEIGHBOURS = 3
+SUBSTITUTIONS = 3
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of the prediction: the mean and sd of a difference of noise-free values, in the user's unit."""
+
+    change: float
+    sd: float
+
+
+def expectation(belief: ObjectiveBelief, X: Array, strata: Sequence[str], noise_floor: float) -> list[dict[str, Any]]:
+    """What is expected of each candidate for one objective, as plain values in its unit.
+
+    Args:
+        belief: the objective's surrogate.
+        X: designs, `n x d`.
+        strata: of each.
+        noise_floor: smallest difference that counts as better.
+
+    Returns:
+        Per candidate: unit, median, posterior mean and sd of the noise-free value, intervals by level, the incumbent
+        (best posterior mean among the measured), the probability of beating it by the noise floor (jointly, noise-free)
+        and whether choosing it exploits or explores.
+    """
+    data, objective = belief.data, belief.objective
+    mean, covariance = belief.joint(np.concatenate([X, data.X]))
+    scores = belief_score(belief, mean)
+    incumbent = len(X) + int(scores[len(X) :].argmax())
+    medians = belief.median(X, strata)
+    intervals = [belief.intervals(X, strata, level) for level in sorted(belief.alphas)]
+    found = []
+    for i in range(len(X)):
+        gain, sd = _gain(belief, mean, covariance, i, incumbent)
+        found.append(
+            {
+                "unit": objective.unit,
+                "median": float(medians[i]),
+                "mean": float(mean[i]),
+                "sd": float(math.sqrt(max(covariance[i, i], 0.0))),
+                "intervals": {f"{row[i].level:g}": row[i].as_json() for row in intervals},
+                "incumbent": {
+                    "sample": data.labels[incumbent - len(X)],
+                    "mean": float(mean[incumbent]),
+                    "sd": float(math.sqrt(max(covariance[incumbent, incumbent], 0.0))),
+                },
+                "noise_floor": noise_floor,
+                "probability_of_beating": _above(gain, sd, noise_floor),
+                "role": "exploit" if scores[i] >= scores[incumbent] else "explore",
+            }
+        )
+    return found
+
+
+def _gain(belief: ObjectiveBelief, mean: Array, covariance: Array, i: int, j: int) -> tuple[float, float]:
+    """Mean and sd of how much better `i` is than `j`. A match objective is linearised at the two means."""
+    target = belief.objective.target
+    a = b = sign(belief.objective)
+    if target is not None:
+        a, b = -np.sign(mean[i] - target), -np.sign(mean[j] - target)
+    scores = belief_score(belief, mean[[i, j]])
+    variance = a * a * covariance[i, i] + b * b * covariance[j, j] - 2 * a * b * covariance[i, j]
+    return float(scores[0] - scores[1]), math.sqrt(max(float(variance), 0.0))
+
+
+def _above(mean: float, sd: float, threshold: float) -> float:
+    """Probability that a Gaussian value lies above a threshold."""
+    if sd == 0:
+        return float(mean > threshold)
+    return 0.5 * math.erfc((threshold - mean) / sd / math.sqrt(2))
+
+
+def noise_floor(belief: ObjectiveBelief) -> float:
+    """Smallest difference that counts: as the spec states it, else the surrogate's noise sd of one measurement."""
+    stated = belief.objective.noise_floor_value
+    return stated if stated is not None else math.sqrt(belief.noise_variance())
+
+
+def explain(state: State, belief: Belief, candidate: Candidate) -> dict[str, Any]:
+    """The rationale of one candidate as plain values: where it lies, what its prediction hangs on, what to vary."""
+    x = state.space.x_of(candidate.design)
+    return {
+        "domain": domain(state, belief, candidate, x),
+        "neighbours": neighbours(state, belief, x),
+        "objectives": {b.objective.name: _explain_objective(state, b, candidate, x) for b in belief.objectives},
+    }
+
+
+def domain(state: State, belief: Belief, candidate: Candidate, x: Array) -> dict[str, Any]:
+    """Whether a candidate lies among the training data: its stratum, its elements, its distance.
+
+    The distance to the nearest measured design counts as `edge` beyond the 95th percentile of the same distance among
+    the measured designs themselves.
+    """
+    data = belief.objectives[0].data
+    k = len(state.space.components)
+    unseen = [name for j, name in enumerate(state.space.components) if x[j] > 0 and not (data.X[:, j] > 0).any()]
+    within = data.strata.count(candidate.stratum)
+    nearest = float(distances(state, x, data.X).min()) if len(data) else math.inf
+    own = [float(np.delete(distances(state, row, data.X), i).min()) for i, row in enumerate(data.X) if len(data) > 1]
+    usual = float(np.quantile(own, 0.95)) if own else 0.0
+    if unseen or within == 0:
+        where = "outside"
+    else:
+        where = "edge" if nearest > usual + 1e-9 else "inside"
+    return {
+        "stratum": candidate.stratum,
+        "measured_in_stratum": within,
+        "where": where,
+        "elements_never_measured": unseen if k else [],
+        "nearest_distance": nearest,
+        "usual_distance": usual,
+    }
+
+
+def distances(state: State, x: Array, X: Array) -> Array:
+    """Distance of a design `d` to designs `n x d`: the fraction of the material that differs, other columns scaled."""
+    k = len(state.space.components)
+    _, scale = state.space.side_scale()
+    side = np.abs((X[:, k:] - x[k:]) / np.asarray(scale)) if X.shape[1] > k else np.zeros((len(X), 0))
+    return 0.5 * np.abs(X[:, :k] - x[:k]).sum(axis=1) + side.sum(axis=1)
+
+
+def neighbours(state: State, belief: Belief, x: Array) -> list[dict[str, Any]]:
+    """The nearest measured samples, with their values in the user's units."""
+    first = belief.objectives[0].data
+    away = distances(state, x, first.X)
+    found = []
+    for row in np.argsort(away, kind="stable")[:NEIGHBOURS]:
+        label = first.labels[row]
+        values = {}
+        for b in belief.objectives:
+            if label in b.data.labels:
+                value = sign(b.objective) * float(b.data.targets.value[b.data.labels.index(label), 0])
+                values[b.objective.name] = {"value": value, "unit": b.objective.unit}
+        found.append({"sample": label, "distance": float(away[row]), "values": values})
+    return found
+
+
+def directions(state: State, x: Array) -> list[tuple[str, float, Array]]:
+    """Directions in which a design can move: name, step taken, and where it arrives.
+
+    A component moves along its Cox direction: its fraction changes by the step and the others shrink or grow in
+    proportion (Cox 1971). It moves up, or down where it is too rich to move up. A numeric column moves by a tenth of
+    its range, downwards where it is at the top.
+    """
+    step = getattr(state.spec.explain, "step", DEFAULT_STEP)
+    k = len(state.space.components)
+    moves: list[tuple[str, float, Array]] = []
+    for j, name in enumerate(state.space.components):
+        change = step if x[j] + step <= 1 + 1e-9 else -step
+        moved = x.copy()
+        rest = 1 - x[j]
+        if rest > 1e-9:
+            moved[:k] *= (rest - change) / rest
+        else:  # a pure component: what it gives up goes to all others alike
+            moved[:k] = -change / max(k - 1, 1)
+        moved[j] = x[j] + change
+        moves.append((name, change, moved))
+    for name, low, high in state.space.numeric_ranges():
+        column = state.space.columns.index(name)
+        change = (high - low) / 10
+        if x[column] + change > high + 1e-9:
+            change = -change
+        moved = x.copy()
+        moved[column] += change
+        moves.append((name, change, moved))
+    return moves
+
+
+def _explain_objective(state: State, belief: ObjectiveBelief, candidate: Candidate, x: Array) -> dict[str, Any]:
+    moves = directions(state, x)
+    index = state.space.locate(candidate.design)
+    nearby = state.space.neighbours(index) if index is not None else np.empty(0, dtype=np.int64)
+    tried = state.tried()
+    options = [c for c in (state.space.candidate(int(i)) for i in nearby) if c.id not in tried]
+    swapped = [state.space.x_of(c.design) for c in options]
+    points = np.stack([x, *(moved for _, _, moved in moves), *swapped])
+    mean, covariance = belief.joint(points)
+    change = mean - mean[0]
+    sd = np.sqrt(np.clip(covariance.diagonal() + covariance[0, 0] - 2 * covariance[0], 0, None))
+    effects: list[dict[str, Any]] = [
+        {"name": name, "step": step, "change": float(change[1 + i]), "sd": float(sd[1 + i])}
+        for i, (name, step, _) in enumerate(moves)
+    ]
+    first = 1 + len(moves)
+    gain = belief_score(belief, mean) - belief_score(belief, mean[:1])
+    best = sorted(range(len(options)), key=lambda i: (-gain[first + i], options[i].id))[:SUBSTITUTIONS]
+    return {
+        "unit": belief.objective.unit,
+        "effects": sorted(effects, key=lambda e: -abs(e["change"])),
+        "substitutions": [
+            {
+                "candidate": options[i].id,
+                "design": dict(options[i].design),
+                "swap": swap(candidate.design, options[i].design),
+                "change": float(change[first + i]),
+                "sd": float(sd[first + i]),
+            }
+            for i in best
+        ],
+        "attention": attention(belief, candidate, x, {e["name"]: e["change"] / e["step"] for e in effects}),
+    }
+
+
+def swap(before: Mapping[str, float | str], after: Mapping[str, float | str]) -> str:
+    """A substitution in words: `0.1 Mn -> Ce`; other columns as `T: 300 -> 400`."""
+    names = [n for n in dict.fromkeys([*before, *after]) if before.get(n, 0.0) != after.get(n, 0.0)]
+    moved = {n: float(after.get(n, 0)) - float(before.get(n, 0)) for n in names if _numeric(before, after, n)}
+    gone = [(n, -d) for n, d in moved.items() if d < 0]
+    come = [(n, d) for n, d in moved.items() if d > 0]
+    if len(gone) == len(come) == 1 and len(names) == 2:
+        return f"{gone[0][1]:.3g} {gone[0][0]} -> {come[0][0]}"
+    return ", ".join(f"{n}: {before.get(n, 0)} -> {after.get(n, 0)}" for n in names)
+
+
+def _numeric(before: Mapping[str, float | str], after: Mapping[str, float | str], name: str) -> bool:
+    return not any(isinstance(d.get(name, 0.0), str) for d in (before, after))
+
+
+def attention(belief: ObjectiveBelief, candidate: Candidate, x: Array, slopes: Mapping[str, float]) -> dict[str, Any]:
+    """Attention over the components behind its gates: `reliable`, `indicative` or `withheld` with the reason."""
+    bags = belief.bags(x[None], [candidate.stratum])
+    try:
+        weights, sds = belief.choice.fitted.attribute(bags, method="attention")
+    except UnsupportedError as error:
+        return {"gate": "withheld", "reason": str(error)}
+    present = [i for i in range(weights.shape[1]) if bool(bags.mask[0, i])]
+    labels = bags.shared_labels or ()
+    names = [labels[i] for i in present]
+    values = {n: {"weight": float(weights[0, i]), "sd": float(sds[0, i])} for n, i in zip(names, present, strict=True)}
+    gate, reason = _gate(belief, [v["weight"] for v in values.values()], [abs(slopes.get(n, 0.0)) for n in names])
+    shown = {"gate": gate, "reason": reason}
+    return shown if gate == "withheld" else {**shown, "weights": values}
+
+
+def _gate(belief: ObjectiveBelief, weights: Sequence[float], effects: Sequence[float]) -> tuple[str, str]:
+    if len(belief.data) < GATE_MINIMUM:
+        return "withheld", f"{len(belief.data)} measured samples, {GATE_MINIMUM} needed"
+    if len(weights) < 3:
+        return "withheld", f"{len(weights)} components, 3 needed to compare them"
+    concentration = max(weights) * len(weights)
+    low, high = GATE_CONCENTRATION
+    if not low <= concentration <= high:
+        return "withheld", f"concentration {concentration:.1f} outside {low:g}-{high:g}"
+    agreement = _rank_correlation(weights, effects)
+    if agreement < GATE_AGREEMENT:
+        return "indicative", f"agrees with the element effects at rank correlation {agreement:.2f} only"
+    return "reliable", f"concentration {concentration:.1f}, agrees with the element effects at {agreement:.2f}"
+
+
+def _rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    ranks = [np.argsort(np.argsort(v)) for v in (a, b)]
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])

@@ -1,0 +1,70 @@
+"""The report: one HTML file that opens without a network and says where a campaign stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from campaign.cards import card
+from campaign.figures import environment, history, parity, plotly_javascript
+from campaign.sentences import formula, quantity
+from campaign.state import State
+from campaign.status import state_line, status
+from db.errors import InvalidInput, Problem
+
+
+def write_report(state: State, path: Path, *, verified: bool) -> Path:
+    """Write the report of a campaign.
+
+    Args:
+        state: the campaign.
+        path: of the file; replaced if it exists.
+        verified: whether the hash chain was found whole.
+
+    Raises:
+        InvalidInput: the file cannot be written.
+    """
+    found = status(state)
+    values = {
+        (o.sample.id, objective.name): o for objective in state.objectives for o in state.observations(objective.name)
+    }
+    batches = []
+    for batch in reversed(state.batches):
+        cards = []
+        for r in (r for r in state.recommendations if r.batch == batch.id):
+            sample = state.sample_of.get(r.id)
+            measured = {
+                o.name: quantity(values[sample.id, o.name].value, o.unit, digits=4)
+                for o in state.objectives
+                if sample is not None and (sample.id, o.name) in values
+            }
+            outcome = state.status(sample.id) if sample is not None else "pending"
+            cards.append(
+                {**card(r), "measured": measured, "outcome": "" if measured else outcome.replace("ok", "pending")}
+            )
+        batches.append({"number": batch.number, "settings": batch.settings, "cards": cards})
+    page = (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            name=state.name,
+            line=state_line(found),
+            status=found,
+            budget=state.spec.budget,
+            objectives=[
+                {"spec": o, "history": history(state, o), "parity": parity(state, o), **found["objectives"][o.name]}
+                for o in state.objectives
+            ],
+            batches=batches,
+            head=state.head,
+            verified=verified,
+            javascript=plotly_javascript(),
+            formula=formula,
+            quantity=quantity,
+        )
+    )
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        fix = "choose a folder that exists and may be written to"
+        raise InvalidInput(Problem(str(path), f"the report cannot be written ({error.strerror})", fix)) from error
+    return path

@@ -1,0 +1,338 @@
+"""The spec of a campaign: what may be made, what is wanted, and how to choose, as one immutable value.
+
+`load_spec` reads YAML; everything wrong with it is reported at once, with line, key, value and what to write instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from campaign import yaml
+from campaign.files import read_file
+from campaign.grammar import Choice, Flag, Frozen, Number, Whole, fault, faults, problems
+from campaign.quantities import Condition, Quantity, difference, known_unit
+from campaign.spaces import AnySpace, Space
+from campaign.words import listed, shown
+from db.errors import InvalidInput, Problem
+from lab_io.findings import CellError
+from lab_io.words import count
+
+_RESERVED = """
+    batch candidate comment composition failure_mode formula id notes operator rank recommendation replicate role sample
+    sample_id sd status stratum unit
+"""
+RESERVED = frozenset(_RESERVED.split())
+"""Column names of worksheets and result tables, which no objective may have."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+
+
+class Objective(Frozen):
+    """One property to measure and improve."""
+
+    name: Annotated[str, Field(pattern=r"^[^\W\d_][\w-]{0,63}$")]
+    """Its name: a letter, then letters, digits, _ and -, at most 64; the column of result tables."""
+    goal: Literal["minimize", "maximize", "match"]
+    """Whether small or large values are wanted, or those near `target`."""
+    unit: str = ""
+    """Unit of its values, such as mV or MPa; empty, the default, for a plain number."""
+    target: Number | None = None
+    """For `match`: the value wanted, in `unit`."""
+    tolerance: Annotated[Number, Field(gt=0)] | None = None
+    """For `match`: the distance from the target, in `unit`, that is as good as the target itself; none if left out."""
+    at: dict[str, Condition] = Field(default_factory=dict)
+    """Conditions of the measurement: `{j: 10 mA/cm^2, area: geometric}`."""
+    noise_floor: Quantity | None = None
+    """Smallest difference that matters: `8 mV`, or a number in `unit`; the noise found in the data if left out."""
+
+    @field_validator("unit")
+    @classmethod
+    def _unit_known(cls, unit: str) -> str:
+        return known_unit(unit)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Objective:
+        found: list[tuple[yaml.Path, str, str]] = []
+        if self.goal == "match" and self.target is None:
+            found.append(
+                (("target",), "`match` needs a target", f"add `target: ...`, in {self.unit or 'plain numbers'}")
+            )
+        if self.goal != "match":
+            given = [key for key in ("target", "tolerance") if getattr(self, key) is not None]
+            found += [((key,), f"`{key}` goes with `goal: match`, not with {self.goal}", "remove it") for key in given]
+        try:
+            floor = self.noise_floor_value
+            if floor is not None and floor <= 0:
+                found.append(
+                    (("noise_floor",), f"{shown(self.noise_floor)} is not above zero", "write more, or remove it")
+                )
+        except CellError as error:
+            found.append((("noise_floor",), error.what, error.fix))
+        faults(found)
+        return self
+
+    @property
+    def noise_floor_value(self) -> float | None:
+        """The noise floor as a number in `unit`."""
+        return None if self.noise_floor is None else difference(self.noise_floor, self.unit)
+
+
+class Control(Frozen):
+    """A known sample that is made again in every batch."""
+
+    design: dict[str, Number | str]
+    """What it is, in the space's columns: `{Ni: 0.5, Fe: 0.5}`."""
+    n: Annotated[Whole, Field(ge=1)] = 1
+    """How many of it; 1 if left out."""
+
+
+class BatchSpec(Frozen):
+    """What is made together."""
+
+    size: Annotated[Whole, Field(ge=1, le=1000)] = 8
+    """Samples in a batch, controls included; 8 if left out."""
+    controls: tuple[Control, ...] = ()
+    """Known samples to repeat in every batch; they count towards `size`."""
+
+    @model_validator(mode="after")
+    def _room_left(self) -> BatchSpec:
+        repeated = sum(control.n for control in self.controls)
+        if repeated >= self.size:
+            what = f"{count(repeated, 'control')} in a batch of {self.size} leave nothing to recommend"
+            faults([(("controls",), what, f"ask for fewer controls, or a size above {repeated}")])
+        return self
+
+
+class Budget(Frozen):
+    """What the campaign may cost; without limits it goes on for as long as it is asked."""
+
+    samples: Annotated[Whole, Field(ge=1)] | None = None
+    """Samples in all, first batch included."""
+    batches: Annotated[Whole, Field(ge=1)] | None = None
+    """Batches in all."""
+
+
+class AutoModel(Frozen):
+    """Whichever surrogate predicts unseen samples better, compared again as data arrive."""
+
+    type: Literal["auto"] = "auto"
+
+
+class GaussianProcess(Frozen):
+    """A Gaussian process on the design."""
+
+    type: Literal["gp"] = "gp"
+
+
+class GatedAttention(Frozen):
+    """An ensemble of networks that reads a composition as a weighted bag of elements."""
+
+    type: Literal["gated_attention"] = "gated_attention"
+
+
+class QLogEI(Frozen):
+    """Expected improvement on the best measured value."""
+
+    type: Literal["qLogEI"] = "qLogEI"
+
+
+class QLogNEI(Frozen):
+    """Expected improvement on the best noise-free value, which is itself uncertain."""
+
+    type: Literal["qLogNEI"] = "qLogNEI"
+
+
+class UCB(Frozen):
+    """Upper confidence bound."""
+
+    type: Literal["UCB"] = "UCB"
+    beta: Annotated[Number, Field(ge=0)] = 4.0
+    """Weight of the variance: the bound is mean + sqrt(beta) * sd; 4 if left out."""
+
+
+class Thompson(Frozen):
+    """The best of one sample of the belief for each place in the batch."""
+
+    type: Literal["Thompson"] = "Thompson"
+
+
+class Greedy(Frozen):
+    """The best predicted."""
+
+    type: Literal["greedy"] = "greedy"
+
+
+class MaxVariance(Frozen):
+    """The most uncertain."""
+
+    type: Literal["max_variance"] = "max_variance"
+
+
+class ElementDirection(Frozen):
+    """The signed effect of each element: move along its direction and renormalise the rest."""
+
+    type: Literal["element_direction"] = "element_direction"
+    step: Annotated[Number, Field(gt=0, le=0.5)] = 0.1
+    """How far to move, as a fraction; 0.1 if left out."""
+
+
+class NoExplanation(Frozen):
+    """Recommendations without a rationale."""
+
+    type: Literal["none"] = "none"
+
+
+class Intervals(Frozen):
+    """Prediction intervals to report."""
+
+    levels: Annotated[tuple[Annotated[Number, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (0.80, 0.95)
+    """Share of measurements that each interval should hold, ascending; 0.80 and 0.95 if left out."""
+    adaptive: Flag = True
+    """Whether the working level follows the coverage seen in past batches (Gibbs and Candes 2021); true if left out."""
+
+    @field_validator("levels")
+    @classmethod
+    def _ascending(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
+        if list(levels) != sorted(set(levels)):
+            raise fault(f"{list(levels)} is not ascending", f"write {sorted(set(levels))}")
+        return levels
+
+
+AnyModel = Annotated[AutoModel | GaussianProcess | GatedAttention, Field(discriminator="type"), Choice()]
+AnyAcquisition = Annotated[
+    QLogEI | QLogNEI | UCB | Thompson | Greedy | MaxVariance, Field(discriminator="type"), Choice()
+]
+AnyExplanation = Annotated[ElementDirection | NoExplanation, Field(discriminator="type"), Choice()]
+
+
+class CampaignSpec(Frozen):
+    """A campaign, from `siteloop start` to its last batch."""
+
+    spec_version: Literal[1]
+    """Version of this grammar: 1."""
+    campaign: Name
+    """Name of the campaign: letters, digits, - and _, at most 64, beginning with a letter or digit."""
+    owner: Annotated[str, Field(max_length=200)] | None = None
+    """Who answers for it; free text."""
+    seed: Annotated[Whole, Field(ge=0)]
+    """Where all random choices start from, so that the same data give the same batch; any whole number."""
+    space: AnySpace
+    """What may be made."""
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
+    """What is measured and wanted, one or several."""
+    batch: BatchSpec = BatchSpec()
+    """How many samples are made together, and which known ones are repeated."""
+    budget: Budget = Budget()
+    """What the campaign may cost."""
+    model: AnyModel = AutoModel()
+    """What the predictions come from; `auto` if left out."""
+    acquisition: AnyAcquisition = QLogNEI()
+    """What makes a candidate worth trying; `qLogNEI` if left out."""
+    explain: AnyExplanation = ElementDirection()
+    """How a recommendation is explained; `element_direction` if left out."""
+    intervals: Intervals = Intervals()
+    """Which prediction intervals to report."""
+
+    @field_validator("objectives")
+    @classmethod
+    def _names_differ(cls, objectives: tuple[Objective, ...], info: ValidationInfo) -> tuple[Objective, ...]:
+        space = info.data.get("space")
+        faults(
+            ((i, "name"), what, fix)
+            for i, what, fix in _name_clashes(objectives, space.design_names() if space else ())
+        )
+        return objectives
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole spec as plain JSON values, defaults included; `load_spec` reads it back to an equal spec."""
+        return self.model_dump(mode="json")
+
+
+def load_spec(source: Path | str | bytes | Mapping[str, Any], name: str | None = None) -> CampaignSpec:
+    """Read and check a spec.
+
+    Args:
+        source: a file, YAML text, or plain values.
+        name: what to call it in messages; the file's name, else `spec`.
+
+    Raises:
+        InvalidInput: the file cannot be read, or the spec has problems; all of them at once.
+    """
+    name = name or (source.name if isinstance(source, Path) else "spec")
+    if isinstance(source, Mapping):
+        document = yaml.Document(name, dict(source))
+    else:
+        document = yaml.load(read_file(source, name, yaml.MAX_BYTES) if isinstance(source, Path) else source, name)
+    if not isinstance(document.value, dict):
+        what = f"a spec is a mapping of keys and values, not {shown(document.value)}"
+        raise InvalidInput(
+            Problem(document.where(()), what, "begin with `spec_version: 1`; `siteloop init` writes an example")
+        )
+    try:
+        return CampaignSpec.model_validate(document.value)
+    except ValidationError as error:
+        raise InvalidInput(problems(error, document, json_schema())) from None
+
+
+@cache
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a spec, for editors and for the wording of errors."""
+    schema = CampaignSpec.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "siteloop campaign spec"}
+
+
+def check_space(spec: CampaignSpec, space: Space) -> None:
+    """Check what can only be known once the space is built.
+
+    Raises:
+        InvalidInput: an objective is also a column of the space, or a control is not a design of the space.
+    """
+    found = [Problem(f"objectives[{i}].name", *rest) for i, *rest in _name_clashes(spec.objectives, space.variables)]
+    for i, control in enumerate(spec.batch.controls):
+        try:
+            space.design_candidate(control.design)
+        except InvalidInput as error:
+            found += [Problem(f"batch.controls[{i}].design.{p.where}", p.what, p.fix) for p in error.problems]
+    if found:
+        raise InvalidInput(found)
+
+
+def describe(spec: CampaignSpec, space: Space) -> str:
+    """The campaign in one English paragraph, with the number of candidates."""
+    wishes = "; ".join(_wish(objective) for objective in spec.objectives)
+    controls = sum(control.n for control in spec.batch.controls)
+    batch = f"batches of {spec.batch.size}" + (f", {count(controls, 'control')} among them" if controls else "")
+    limits = [f"{n:,} {word}" for n, word in ((spec.budget.samples, "samples"), (spec.budget.batches, "batches")) if n]
+    budget = f", at most {listed(limits)} in all" if limits else ""
+    levels = listed([f"{level:.0%}" for level in spec.intervals.levels])
+    return (
+        f"{wishes[0].upper()}{wishes[1:]}, over {spec.space.describe(space.count)}, in {batch}{budget}. Model: "
+        f"{spec.model.type}; acquisition: {spec.acquisition.type}; intervals: {levels}; explanation: "
+        f"{spec.explain.type}; seed: {spec.seed}."
+    )
+
+
+def _wish(objective: Objective) -> str:
+    """`minimise overpotential (mV) at j = 10 mA/cm^2`."""
+    verb = {"minimize": "minimise", "maximize": "maximise", "match": "match"}[objective.goal]
+    unit = f" ({objective.unit})" if objective.unit else ""
+    target = "" if objective.target is None else f" to {objective.target:g}"
+    held = [
+        f"{name} = {str(value).lower() if isinstance(value, bool) else value}" for name, value in objective.at.items()
+    ]
+    return f"{verb} {objective.name}{unit}{target}" + (f" at {listed(held)}" if held else "")
+
+
+def _name_clashes(objectives: Sequence[Objective], columns: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """(position, what, fix) of each objective whose name means something else already."""
+    taken = {name.casefold(): "a column of every worksheet" for name in RESERVED}
+    taken |= {name.casefold(): "a column of the space" for name in columns}
+    for i, objective in enumerate(objectives):
+        if owner := taken.get(objective.name.casefold()):
+            yield i, f"{shown(objective.name)} is also {owner}", "choose another name"
+        taken[objective.name.casefold()] = "the name of another objective"

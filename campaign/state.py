@@ -1,0 +1,188 @@
+"""What is known of a campaign at one moment, derived from its ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from campaign.spaces import Space, build_space
+from campaign.spec import CampaignSpec, Objective
+from db.chain import canonical
+from db.records import Batch, Candidate, Event, Measurement, Recommendation, Sample
+from db.store import Store
+
+CAMPAIGN_STARTED = "campaign.started"
+BATCH_RECOMMENDED = "batch.recommended"
+RESULTS_RECORDED = "results.recorded"
+STATUS_STATED = "status.stated"
+RESULT_KINDS = (RESULTS_RECORDED, STATUS_STATED)
+
+COMPOSITION = "composition"
+"""The metric under which a sample's measured composition is recorded."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One sample's current value of one objective: the mean over its replicates, in the objective's unit."""
+
+    sample: Sample
+    value: float
+    variance: float | None
+    """Of the mean, from stated standard deviations or replicates; None when nothing is known."""
+    n: int
+    censor: int
+    """-1 if the true value is below `value`, 1 if above, 0 if it is as measured."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A campaign as its ledger tells it. Nothing here is stored; all of it follows from events and rows."""
+
+    name: str
+    spec: CampaignSpec
+    revision: int
+    space: Space
+    head: Event
+    batches: tuple[Batch, ...]
+    recommendations: tuple[Recommendation, ...]
+    samples: tuple[Sample, ...]
+    measurements: tuple[Measurement, ...]
+    statuses: Mapping[str, Mapping[str, Any]]
+    """Sample id -> its latest status (`failed` or `void`) with failure mode and reason."""
+    last_result: int
+    """Sequence number of the last event that recorded results; 0 before the first."""
+    last_batch: int
+    """Sequence number of the last event that recommended a batch; 0 before the first."""
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The objectives of the spec in force."""
+        return tuple(self.spec.objectives)
+
+    @cached_property
+    def measured(self) -> Mapping[tuple[str, str], tuple[Measurement, ...]]:
+        """(sample id, metric) -> its current measurements, void samples left out."""
+        found: dict[tuple[str, str], list[Measurement]] = {}
+        for m in self.measurements:
+            if self.status(m.sample) != "void":
+                found.setdefault((m.sample, m.metric), []).append(m)
+        return {key: tuple(rows) for key, rows in found.items()}
+
+    def status(self, sample: str) -> str:
+        """`failed` or `void` as last stated, else `ok`."""
+        return str(self.statuses.get(sample, {}).get("status", "ok"))
+
+    def finished(self, sample: Sample) -> bool:
+        """Whether nothing more is expected of a sample: every objective measured, or failed, or void."""
+        return self.status(sample.id) != "ok" or all((sample.id, o.name) in self.measured for o in self.objectives)
+
+    @cached_property
+    def sample_of(self) -> Mapping[str, Sample]:
+        """Recommendation id -> the sample that was made for it."""
+        return {s.recommendation: s for s in self.samples if s.recommendation}
+
+    @cached_property
+    def pending(self) -> tuple[Recommendation, ...]:
+        """Recommended, and still awaited from the lab."""
+        return tuple(
+            r for r in self.recommendations if r.id not in self.sample_of or not self.finished(self.sample_of[r.id])
+        )
+
+    def controls(self) -> tuple[Candidate, ...]:
+        """The known samples that the spec repeats in every batch."""
+        spec = self.spec.batch.controls
+        return tuple(self.space.design_candidate(c.design) for c in spec for _ in range(c.n))
+
+    def tried(self, *, again: bool = False) -> frozenset[str]:
+        """Candidates not to be proposed: pending, measured, and (unless `again`) those whose samples failed.
+
+        A void sample says nothing of its design, which may be proposed again.
+        """
+        skip = {"void", "failed"} if again else {"void"}
+        made = {s.candidate for s in self.samples if self.status(s.id) not in skip}
+        return frozenset(made | {r.candidate for r in self.pending})
+
+    def composition(self, sample: Sample) -> Mapping[str, float | str]:
+        """What a sample is known to be: its design, with the measured composition in place of the target's."""
+        rows = self.measured.get((sample.id, COMPOSITION), ())
+        if not rows or rows[-1].composition is None:
+            return sample.design
+        target = {k: v for k, v in sample.design.items() if k not in self.space.components}
+        return {**target, **rows[-1].composition}
+
+    def observations(self, metric: str) -> list[Observation]:
+        """The current value of a metric for every sample that has one, in order of the samples."""
+        found = []
+        for sample in self.samples:
+            rows = [m for m in self.measured.get((sample.id, metric), ()) if m.value is not None]
+            if rows and self.status(sample.id) != "failed":
+                found.append(_observe(sample, rows))
+        return found
+
+    @cached_property
+    def snapshot(self) -> str:
+        """SHA-256 of what was measured: labels, designs, statuses and values, but no ids and no clock."""
+        label = {s.id: s.label for s in self.samples}
+        content = {
+            "samples": sorted((s.label, canonical(dict(s.design)), self.status(s.id)) for s in self.samples),
+            "measurements": sorted(
+                canonical([label[m.sample], m.metric, m.value, m.unit, m.sd, m.qualifier, m.replicate, m.composition])
+                for m in self.measurements
+            ),
+        }
+        return hashlib.sha256(canonical(content).encode()).hexdigest()
+
+
+def _observe(sample: Sample, rows: Iterable[Measurement]) -> Observation:
+    exact = [m for m in rows if m.qualifier == "="]
+    used = exact or list(rows)  # a censored reading says less than any exact replicate beside it
+    values = [float(m.value) for m in used if m.value is not None]
+    n, mean = len(values), sum(values) / len(values)
+    stated = [m.sd for m in used if m.sd is not None]
+    if len(stated) == n:
+        variance = sum(sd * sd for sd in stated) / n**2
+    elif n > 1:
+        variance = sum((v - mean) ** 2 for v in values) / (n - 1) / n
+    else:
+        variance = None
+    censor = 0 if exact else {"<": -1, ">": 1}[used[0].qualifier]
+    return Observation(sample, mean, variance, n, censor)
+
+
+def load_state(store: Store, name: str) -> State:
+    """Read a campaign from the store.
+
+    Raises:
+        InvalidInput: there is no such campaign.
+    """
+    store.require(name)
+    revision = store.spec(name)
+    spec = CampaignSpec.model_validate(dict(revision.spec))
+    sources = {file: kept.content for file, sha in revision.sources.items() if (kept := store.source(sha))}
+    events = store.events(name)
+    statuses: dict[str, Mapping[str, Any]] = {}
+    for event in events:
+        statuses.update(event.payload.get("statuses", {}))
+    return State(
+        name=name,
+        spec=spec,
+        revision=revision.revision,
+        space=build_space(spec.space, sources),
+        head=events[-1],
+        batches=tuple(store.batches(name)),
+        recommendations=tuple(store.recommendations(name)),
+        samples=tuple(sorted(store.samples(name), key=lambda s: s.label)),  # so that the order of arrival is nothing
+        measurements=tuple(store.measurements(name)),
+        statuses=statuses,
+        last_result=max((e.seq for e in events if e.kind in RESULT_KINDS), default=0),
+        last_batch=max((e.seq for e in events if e.kind == BATCH_RECOMMENDED), default=0),
+    )
+
+
+def batch_seed(state: State, number: int) -> int:
+    """Seed of a batch, from the spec's seed, the data snapshot and the batch number, and nothing else."""
+    content = f"{state.spec.seed}|{state.snapshot}|{number}"
+    return int.from_bytes(hashlib.sha256(content.encode()).digest()[:4], "big")

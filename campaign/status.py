@@ -1,0 +1,104 @@
+"""Where a campaign stands, in plain values and in one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from campaign.sentences import quantity
+from campaign.spec import Objective
+from campaign.state import Observation, State
+
+
+def best(state: State, objective: Objective) -> Observation | None:
+    """The best measured sample of an objective; censored values do not count."""
+    exact = [o for o in state.observations(objective.name) if o.censor == 0]
+    if not exact:
+        return None
+    if objective.goal == "match":
+        return min(exact, key=lambda o: abs(o.value - float(objective.target or 0.0)))
+    return min(exact, key=lambda o: o.value if objective.goal == "minimize" else -o.value)
+
+
+def coverage(state: State, objective: Objective, level: float) -> dict[str, Any]:
+    """How many measured recommendations fell inside, below and above the interval stored before they were made."""
+    from campaign.belief import stored_interval
+
+    values = {o.sample.id: o.value for o in state.observations(objective.name) if o.censor == 0}
+    inside = below = above = 0
+    for r in state.recommendations:
+        sample = state.sample_of.get(r.id)
+        interval = stored_interval(r.prediction, objective.name, level)
+        if sample is None or sample.id not in values or interval is None:
+            continue
+        below += values[sample.id] < interval[0]
+        above += values[sample.id] > interval[1]
+        inside += interval[0] <= values[sample.id] <= interval[1]
+    n = inside + below + above
+    return {"level": level, "n": n, "realised": inside / n if n else None, "below": below, "above": above}
+
+
+def status(state: State) -> dict[str, Any]:
+    """State of a campaign as plain values; `next` is the next thing to do."""
+    found: dict[str, Any] = {
+        "campaign": state.name,
+        "spec_revision": state.revision,
+        "batches": len(state.batches),
+        "samples": len(state.samples),
+        "measured": sum(any((s.id, o.name) in state.measured for o in state.objectives) for s in state.samples),
+        "failed": sum(state.status(s.id) == "failed" for s in state.samples),
+        "void": sum(state.status(s.id) == "void" for s in state.samples),
+        "pending": [r.label for r in state.pending],
+        "budget": state.spec.budget.model_dump(mode="json", exclude_none=True),
+        "objectives": {},
+        "head": {"seq": state.head.seq, "hash": state.head.hash},
+    }
+    for objective in state.objectives:
+        top = best(state, objective)
+        found["objectives"][objective.name] = {
+            "goal": objective.goal,
+            "unit": objective.unit,
+            "best": top
+            and {
+                "sample": top.sample.label,
+                "value": top.value,
+                "sd": top.variance and (top.variance * top.n) ** 0.5,
+                "n": top.n,
+                "design": dict(state.composition(top.sample)),
+            },
+            "coverage": [coverage(state, objective, level) for level in state.spec.intervals.levels],
+        }
+    found["next"] = _next(state, found)
+    return found
+
+
+def _next(state: State, found: dict[str, Any]) -> str:
+    limit = found["budget"].get("samples")
+    if found["pending"]:
+        names = ", ".join(found["pending"][:4]) + (" ..." if len(found["pending"]) > 4 else "")
+        return f"measure {names} and run `siteloop ingest {state.name} FILE`"
+    if limit is not None and found["samples"] >= limit:
+        return f"the budget of {limit} samples is spent: read `siteloop report {state.name}`"
+    if not found["measured"]:
+        return f"run `siteloop recommend {state.name}` for a first batch, or ingest what is measured already"
+    return f"run `siteloop recommend {state.name}`"
+
+
+def state_line(found: dict[str, Any]) -> str:
+    """One line: `batch 3, 24 measured, 8 pending, best overpotential 341 mV (n=1), coverage 80 % -> 76 % (n=21)`."""
+    parts = [
+        f"batch {found['batches']}" if found["batches"] else "no batch yet",
+        f"{found['measured']} measured",
+        f"{len(found['pending'])} pending",
+    ]
+    parts += [f"{found[kind]} {kind}" for kind in ("failed", "void") if found[kind]]
+    for name, objective in found["objectives"].items():
+        top = objective["best"]
+        if top:
+            spread = f" ± {quantity(top['sd'], digits=2)}" if top["sd"] else ""
+            value = quantity(top["value"], digits=4) + spread
+            parts.append(f"best {name} {value}{' ' + objective['unit'] if objective['unit'] else ''} (n={top['n']})")
+        seen = [c for c in objective["coverage"] if c["n"]]
+        if seen:
+            c = seen[0]
+            parts.append(f"coverage {100 * c['level']:g} % -> {100 * c['realised']:.0f} % (n={c['n']})")
+    return ", ".join(parts)

@@ -1,0 +1,48 @@
+"""The application: its commands, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from db.errors import SiteloopError
+from flows.cli import campaigns, lab, replays, specs
+
+app = typer.Typer(
+    name="siteloop",
+    help="Closed-loop campaigns for materials discovery: start from a spec, ingest results, get recommendations.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+    """Closed-loop campaigns for materials discovery: start from a spec, ingest results, get recommendations."""
+
+
+for module in (specs, campaigns, lab, replays):
+    module.register(app)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command. Data goes to stdout, everything else to stderr.
+
+    Returns:
+        0 done, 2 usage, 3 invalid input, 4 conflict; anything else is a bug or an interruption.
+    """
+    try:
+        app(args=list(arguments), prog_name="siteloop")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(bool(done.code))
+    except SiteloopError as error:
+        if "--debug" in arguments:
+            raise
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return error.exit_code
+    return 0

@@ -1,0 +1,191 @@
+"""Commands about campaigns: start, status, list, recommend, explain, report, log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.common import By, Db, Json, Name, UseFlow, console, emit, note, say, stages, table
+
+if TYPE_CHECKING:
+    from campaign.cards import RecommendedBatch
+
+
+def start(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The YAML spec.")],
+    db: Db = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Start a campaign from a spec."""
+    from campaign import Campaign
+
+    campaign = Campaign.start(spec, db=db, by=by)
+    if as_json:
+        emit(campaign.status())
+        return
+    say(f"started {campaign.name}")
+    say(f"next: {campaign.status()['next']}")
+
+
+def status(campaign: Name, db: Db = None, as_json: Json = False) -> None:
+    """Say in one line where a campaign stands, and what to do next."""
+    from campaign import Campaign
+    from campaign.status import state_line
+
+    found = Campaign.open(campaign, db=db).status()
+    if as_json:
+        emit(found)
+        return
+    say(f"{campaign}: {state_line(found)}")
+    say(f"next: {found['next']}")
+
+
+def list_campaigns(db: Db = None, as_json: Json = False) -> None:
+    """List the campaigns of a database."""
+    from campaign import Campaign
+    from campaign.status import state_line
+    from db.store import Store
+
+    with Store.open(db) as store:
+        found = {name: Campaign.open(name, db=store).status() for name in store.campaigns()}
+    if as_json:
+        emit({"campaigns": list(found.values())})
+    for name, one in found.items() if not as_json else ():
+        say(f"{name}: {state_line(one)}")
+    if not found:
+        note("no campaigns yet: `siteloop init` writes a spec, `siteloop start SPEC` starts one")
+
+
+def recommend(
+    campaign: Name,
+    n: Annotated[int | None, typer.Option("-n", min=1, max=1000, help="How many.  [default: as in the spec]")] = None,
+    more: Annotated[bool, typer.Option("--more", help="A further batch around the pending one.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute, and record nothing.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Allow candidates whose samples failed.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write the worksheet: .csv, .xlsx or .json.")
+    ] = None,
+    flow: UseFlow = False,
+    db: Db = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Recommend what to make next. The batch is recorded and its items are pending."""
+    from campaign import Campaign
+
+    opened = Campaign.open(campaign, db=db, by=by)
+    with stages(of=6) as stage:
+        if flow:
+            from flows.propose import propose_flow
+
+            batch = propose_flow(campaign, db=db, by=by, n=n, more=more, dry_run=dry_run, again=again)
+        else:
+            batch = opened.recommend(n, more=more, dry_run=dry_run, again=again, stage=stage)
+    if output is not None and batch.recorded:
+        note(f"wrote {opened.worksheet(output, number=batch.batch.number)}")
+    if as_json:
+        emit(batch.to_json())
+        return
+    _show(batch)
+
+
+def _show(batch: RecommendedBatch) -> None:
+    from campaign.sentences import formula, interval_text, quantity
+
+    what = "open since before" if batch.repeated else "recorded" if batch.recorded else "not recorded"
+    say(f"batch {batch.batch.number} of {batch.batch.campaign} ({what})")
+    for line in batch.notes:
+        say(f"  {line}")
+    names = list(dict.fromkeys(name for r in batch for name in r.prediction))
+    predicted = [f"{name} ({r.prediction[name]['unit']})>" for name in names for r in batch.items[:1] if r.prediction]
+    levels = [key for r in batch.items[:1] for name in names[:1] for key in r.prediction.get(name, {})["intervals"]]
+    rows = table("sample_id", "composition", *predicted, *(f"{100 * float(v):g} %>" for v in levels), "P(better)>", "")
+    for r in batch:
+        expected = [r.prediction[name] for name in names if name in r.prediction]
+        intervals = [_short(interval_text(i, None)) for i in (expected[0]["intervals"].values() if expected else ())]
+        rows.add_row(
+            r.label,
+            formula(r.design),
+            *(quantity(e["median"], digits=4) for e in expected),
+            *intervals,
+            f"{100 * expected[0]['probability_of_beating']:.0f} %" if expected else "",
+            str(r.rationale.get("role", "")),
+        )
+    console().print(rows)
+    if batch.recorded and batch.items:
+        say(f"why: siteloop explain {batch.batch.campaign} {batch.items[0].label}")
+
+
+def _short(text: str) -> str:
+    return text.partition(": ")[2].replace(" measurements", "").replace(" measurement", "")
+
+
+def explain(
+    campaign: Name,
+    sample_id: Annotated[str, typer.Argument(help="Of the recommendation: b1-03.")],
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """Say why a candidate was recommended, as stored when it was."""
+    from campaign import Campaign
+    from campaign.cards import card
+
+    found = Campaign.open(campaign, db=db).explain(sample_id)
+    shown: dict[str, Any] = card(found)
+    if as_json:
+        emit(shown)
+        return
+    say(f"{found.label}  {shown['formula']}  ({found.stratum})")
+    for line in shown["text"]:
+        say(f"- {line}")
+
+
+def report(
+    campaign: Name,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("report.html"),
+    db: Db = None,
+) -> None:
+    """Write the report: one HTML file that needs no network."""
+    from campaign import Campaign
+
+    say(f"wrote {Campaign.open(campaign, db=db).report(output)}")
+
+
+def log(
+    campaign: Name,
+    verify: Annotated[bool, typer.Option("--verify", help="Recompute every hash of the ledger.")] = False,
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """Show the ledger, or verify that nothing in it was changed."""
+    from db.errors import InvalidInput
+    from db.store import Store
+
+    with Store.open(db) as store:
+        store.require(campaign)
+        events = store.events(campaign)
+        problems = store.verify(campaign) if verify else []
+    if problems:
+        raise InvalidInput(problems)
+    if as_json:
+        entries = [{"seq": e.seq, "at": e.at, "by": e.by, "kind": e.kind, "hash": e.hash} for e in events]
+        emit({"campaign": campaign, "verified": verify or None, "events": entries})
+        return
+    for e in events:
+        say(f"{e.seq:>5}  {e.at}  {e.by:<12} {e.kind:<18} {e.hash[:12]}")
+    if verify:
+        say(f"verified: {len(events)} events, head {events[-1].hash}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command()(start)
+    app.command()(status)
+    app.command("list")(list_campaigns)
+    app.command()(recommend)
+    app.command()(explain)
+    app.command()(report)
+    app.command()(log)

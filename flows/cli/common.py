@@ -1,0 +1,107 @@
+"""What the commands share: options, output, progress."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+Db = Annotated[
+    str | None,
+    typer.Option("--db", help="Database, as an SQLAlchemy URL.  [default: $SITELOOP_DB, else sqlite:///siteloop.db]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+By = Annotated[str | None, typer.Option("--by", help="Who does it; kept in the ledger.  [default: your user name]")]
+Name = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Name of the campaign.")]
+UseFlow = Annotated[bool, typer.Option("--flow", help="Run it as a Prefect flow.")]
+
+SLOW_SECONDS = 2.0
+"""Work longer than this shows its progress."""
+
+
+def emit(value: Any) -> None:
+    """Print one JSON object on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def say(text: str = "") -> None:
+    """Print data for people on stdout, without markup."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """Print a remark on stderr."""
+    print(text, file=sys.stderr)
+
+
+def console() -> Console:
+    """A rich console on stdout that keeps tables readable when they go to a file."""
+    from rich.console import Console
+
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=160)
+
+
+def table(*columns: str) -> Table:
+    """A plain table; columns that end in `>` are aligned to the right."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        made.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left")
+    return made
+
+
+@contextmanager
+def stages(of: int) -> Iterator[Callable[[str], None]]:
+    """Report the stages of work on stderr once it takes longer than two seconds, with the time left as estimated.
+
+    Args:
+        of: how many stages there will be.
+    """
+    begun, names = time.monotonic(), list[str]()
+
+    def stage(name: str) -> None:
+        elapsed = time.monotonic() - begun
+        names.append(name)
+        if elapsed > SLOW_SECONDS and len(names) > 1:
+            left = elapsed / (len(names) - 1) * max(of - len(names) + 1, 1)
+            note(f"[{len(names)}/{of}] {name} ... ({elapsed:.0f} s so far, about {left:.0f} s left)")
+
+    yield stage
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr with the time left; on a terminal only, plain lines every tenth elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    err = Console(stderr=True)
+    if err.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=err, transient=True) as bar:
+            task = bar.add_task(title, total=total)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    begun, last = time.monotonic(), 0
+
+    def step(done: int) -> None:
+        nonlocal last
+        elapsed = time.monotonic() - begun
+        if done and elapsed > SLOW_SECONDS and done - last >= total / 10:
+            last = done
+            left = elapsed / done * (total - done)
+            note(f"{title}: {done} of {total} ({elapsed:.0f} s so far, about {left:.0f} s left)")
+
+    yield step

@@ -1,0 +1,142 @@
+"""Commands at the door to the lab: ingest, fail, void."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from db.errors import InvalidInput, Problem, UsageError
+from flows.cli.common import By, Db, Json, Name, UseFlow, console, emit, note, say, table
+
+if TYPE_CHECKING:
+    from lab_io.schema import Check
+
+Pairs = list[str]
+
+
+def ingest(
+    campaign: Name,
+    file: Annotated[Path, typer.Argument(help="Table of results: CSV or a spreadsheet.")],
+    commit: Annotated[bool, typer.Option("--commit", help="Record it: all rows or nothing.")] = False,
+    column: Annotated[Pairs | None, typer.Option("--map", help="HEADER=NAME: what a column is; repeat.")] = None,
+    unit: Annotated[Pairs | None, typer.Option("--unit", help="HEADER=UNIT: where the file does not say.")] = None,
+    sheet: Annotated[str | None, typer.Option("--sheet", help="Sheet of a workbook.")] = None,
+    flow: UseFlow = False,
+    db: Db = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Check a table of results row by row; with --commit, record it. Nothing is repaired silently."""
+    from campaign import Campaign
+
+    opened = Campaign.open(campaign, db=db, by=by)
+    answers: dict[str, Any] = {"mapping": _pairs("--map", column), "units": _pairs("--unit", unit), "sheet": sheet}
+    checked = opened.check(file, **answers)
+    if as_json:
+        emit(_as_json(checked) | {"committed": commit and checked.ok})
+    else:
+        _show(checked)
+    if not checked.ok:
+        note("nothing was recorded: put right what is listed, or answer by --map and --unit")
+        raise typer.Exit(InvalidInput.exit_code)
+    if not commit:
+        note("nothing was recorded: this was a dry run, `--commit` records it")
+        return
+    if flow:
+        from flows.record import record_flow
+
+        record_flow(campaign, file, db=db, by=by, **answers)
+    else:
+        opened.ingest(file, commit=True, **answers)
+    if not as_json:
+        say(f"next: {opened.status()['next']}")
+
+
+def _pairs(option: str, given: Pairs | None) -> dict[str, str]:
+    bad = [pair for pair in given or () if "=" not in pair]
+    if bad:
+        raise UsageError(
+            [Problem(option, f"{pair!r} is no HEADER=VALUE", f'write {option} "eta=overpotential"') for pair in bad]
+        )
+    return {name: value for name, _, value in (pair.rpartition("=") for pair in given or ())}
+
+
+def _as_json(checked: Check) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "ok": checked.ok,
+        "summary": checked.summary(),
+        "problems": [asdict(p) for p in checked.problems],
+        "notices": [asdict(p) for p in checked.notices],
+        "still_pending": list(checked.still_pending),
+        "rows": [
+            {"row": r.number, "status": str(r.status), "sample_id": r.result.label if r.result else None}
+            for r in checked.rows
+        ],
+    }
+
+
+def _show(checked: Check) -> None:
+    rows = table("row>", "verdict", "sample_id", "what, where, and what to do")
+    for row in checked.rows:
+        said = "\n".join(str(p) for p in row.problems)
+        rows.add_row(str(row.number), str(row.status), (row.result.label or "") if row.result else "", said)
+    console().print(rows)
+    for finding in checked.table:
+        say(f"{finding.status}: {finding.problem}")
+    for notice in checked.notices:
+        note(f"note: {notice}")
+    if checked.still_pending:
+        note(f"still pending: {', '.join(checked.still_pending)}")
+    say(", ".join(f"{n} {status}" for status, n in checked.summary().items() if n) or "no rows")
+
+
+def fail(
+    campaign: Name,
+    sample_id: Annotated[str, typer.Argument(help="The sample that failed.")],
+    mode: Annotated[str, typer.Option("--mode", help="What went wrong: 'no precipitate'.")],
+    reason: Annotated[str | None, typer.Option("--reason", help="A remark to keep.")] = None,
+    db: Db = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """State that a sample failed: no longer pending, not proposed again."""
+    from campaign import Campaign
+
+    opened = Campaign.open(campaign, db=db, by=by)
+    opened.fail(sample_id, mode=mode, reason=reason)
+    _stated(opened.status(), f"{sample_id} failed: {mode}", as_json)
+
+
+def void(
+    campaign: Name,
+    sample_id: Annotated[str, typer.Argument(help="The sample that does not count.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why: 'spilt', 'mislabelled'.")],
+    db: Db = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """State that a sample does not count: its values are set aside, its design is free again."""
+    from campaign import Campaign
+
+    opened = Campaign.open(campaign, db=db, by=by)
+    opened.void(sample_id, reason=reason)
+    _stated(opened.status(), f"{sample_id} is void: {reason}", as_json)
+
+
+def _stated(status: dict[str, object], line: str, as_json: bool) -> None:
+    if as_json:
+        emit(status)
+        return
+    say(line)
+    say(f"next: {status['next']}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command()(ingest)
+    app.command()(fail)
+    app.command()(void)

@@ -1,0 +1,302 @@
+"""What each column of a table is: names as labs write them, units in the header, and a mapping where needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from db.errors import Problem
+from lab_io.findings import CellError, Finding, Status
+from lab_io.schema import Expectation
+from lab_io.tables import RawTable
+from lab_io.units import convert, parse_unit, split_header
+from lab_io.words import choices, fold, lookalike, nearest, script, shown
+
+
+class Kind(StrEnum):
+    """What a column holds."""
+
+    LABEL = "sample_id"
+    FORMULA = "formula"
+    ELEMENT = "fraction"
+    MEASURED = "measured fraction"
+    DESIGN = "design column"
+    METRIC = "metric"
+    SD = "standard deviation"
+    STATUS = "status"
+    FAILURE_MODE = "failure_mode"
+    REPLICATE = "replicate"
+    EXTRA = "condition"
+    NAME = "metric name"
+    VALUE = "value"
+    UNIT = "unit"
+    QUALIFIER = "qualifier"
+    IGNORED = "ignored"
+
+
+NUMERIC = (Kind.ELEMENT, Kind.MEASURED, Kind.METRIC, Kind.SD, Kind.VALUE)
+"""Kinds of which every cell is a number; design columns depend."""
+
+_WORDS = {
+    Kind.LABEL: "sample id,sampleid,sample,sample name,sample no,label,id",
+    Kind.FORMULA: "formula,composition",
+    Kind.STATUS: "status,state,outcome",
+    Kind.FAILURE_MODE: "failure mode,failure,failure reason",
+    Kind.REPLICATE: "replicate,rep,repeat,replicate no",
+    Kind.NAME: "metric,quantity,property",
+    Kind.VALUE: "value",
+    Kind.UNIT: "unit,units",
+    Kind.QUALIFIER: "qualifier",
+    Kind.SD: "sd,std,stdev",
+    Kind.IGNORED: "rank,ignore",
+}
+_EXTRAS = {
+    "operator": "operator",
+    "batch": "batch",
+    "instrument": "instrument",
+    "measured at": "measured_at",
+    "date measured": "measured_at",
+    "measurement date": "measured_at",
+    "notes": "notes",
+    "note": "notes",
+    "comment": "notes",
+    "comments": "notes",
+    "remarks": "notes",
+}
+_METHOD = re.compile(r"(icp|icp[- ]?(oes|ms|aes)|eds|edx|xrf|xps|wds|epma|measured|meas\.?)( .{0,20})?", re.IGNORECASE)
+_TIDY_ONLY = (Kind.VALUE, Kind.UNIT, Kind.QUALIFIER)
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """One column that is read."""
+
+    index: int
+    kind: Kind
+    name: str
+    """Of the fraction, metric, design column or condition; else empty."""
+    unit: str | None = None
+    """As answered, or written in the header or the row of units."""
+
+
+@dataclass
+class Layout:
+    """All columns of a table, and what is wrong with them."""
+
+    headings: list[Heading] = field(default_factory=list)
+    fatal: list[Finding] = field(default_factory=list)
+    """The rows cannot be read."""
+    doubts: dict[int, Finding] = field(default_factory=dict)
+    """By column: the cells of this column cannot be read."""
+    notices: list[Problem] = field(default_factory=list)
+
+    def of(self, kind: Kind) -> dict[str, Heading]:
+        """Columns of one kind by name."""
+        return {h.name: h for h in self.headings if h.kind is kind}
+
+    def one(self, kind: Kind) -> Heading | None:
+        """The column of a kind that has no name."""
+        return next((h for h in self.headings if h.kind is kind), None)
+
+
+def read_layout(table: RawTable, expect: Expectation, mapping: Mapping[str, str], units: Mapping[str, str]) -> Layout:
+    """Tell what each column is.
+
+    Args:
+        table: the table.
+        expect: names and units of the campaign.
+        mapping: column name in the file -> our name (`sample_id`, a metric, `measured Ni`, `ignore`).
+        units: column name in the file, or our name -> unit, in answer to a question; wins over the header.
+    """
+    layout = Layout()
+    names = _Names(expect)
+    _check_answers(table, names, mapping, units, layout)
+    unread: list[tuple[int, str]] = []
+    for index, header in enumerate(table.header):
+        if not header:
+            continue
+        kind, name, unit = names.find(mapping.get(header, header)) or (None, "", None)
+        if header in mapping and unit is None:
+            unit = split_header(header)[1]
+            unit = None if unit and _METHOD.fullmatch(unit) else unit
+        if kind is None:
+            unread.append((index, header))
+            continue
+        unit = _stated_unit(table, index, unit, layout)
+        unit = units.get(header, units.get(name, unit) if name else unit)
+        layout.headings.append(Heading(index, kind, name, unit))
+    tidy = layout.one(Kind.NAME) is not None and layout.one(Kind.VALUE) is not None
+    if tidy and (wide := layout.of(Kind.METRIC)):
+        what = f"the table has the columns metric and value, and also {', '.join(wide)}"
+        _fatal(layout, f"{table.name}, row {table.header_row}", what, "use one of the two forms, or map to ignore")
+    if not tidy:
+        loose = [h for h in layout.headings if h.kind in _TIDY_ONLY or h.kind is Kind.NAME or _bare_sd(h)]
+        unread += [(h.index, table.header[h.index]) for h in loose]
+        layout.headings = [h for h in layout.headings if h not in loose]
+    _check_twice(table, layout)
+    _check_units(table, expect, layout)
+    _check_unread(table, names, unread, layout)
+    _check_needed(table, expect, layout)
+    return layout
+
+
+class _Names:
+    """Every name that a column may have, the campaign's own first."""
+
+    def __init__(self, expect: Expectation) -> None:
+        self.exact = {e: (Kind.ELEMENT, e) for e in expect.elements}
+        self.folded: dict[str, tuple[Kind, str]] = {}
+        for metric in expect.metrics:
+            self.folded[fold(metric.name)] = (Kind.METRIC, metric.name)
+            for pattern in ("{} sd", "sd {}", "{} std", "{} stdev"):
+                self.folded.setdefault(fold(pattern.format(metric.name)), (Kind.SD, metric.name))
+        for column in expect.columns:
+            self.folded[fold(column.name)] = (Kind.DESIGN, column.name)
+        for kind, words in _WORDS.items():
+            for word in words.split(","):
+                self.folded.setdefault(word, (kind, ""))
+        for word, name in _EXTRAS.items():
+            self.folded.setdefault(word, (Kind.EXTRA, name))
+
+    def find(self, header: str) -> tuple[Kind, str, str | None] | None:
+        """Kind, name and unit text of a column name, or None when nobody knows it."""
+        for text, unit in ((header, None), split_header(header)):
+            if text in self.exact:
+                if unit and _METHOD.fullmatch(unit):
+                    return Kind.MEASURED, text, None
+                return *self.exact[text], unit
+            if (element := _measured(text)) in self.exact:
+                return Kind.MEASURED, element, unit
+            if fold(text) in self.folded:
+                return *self.folded[fold(text)], unit
+            if fold(text).startswith("predicted "):  # columns of our own worksheets
+                return Kind.IGNORED, "", None
+        return None
+
+    def wanted(self) -> list[str]:
+        """Names of fractions, metrics and design columns."""
+        ours = (Kind.METRIC, Kind.DESIGN)
+        return [*self.exact, *(name for kind, name in dict.fromkeys(self.folded.values()) if kind in ours)]
+
+
+def _measured(text: str) -> str:
+    """The element of `measured Ni`, `Ni measured`, `Ni_meas`, else the empty text."""
+    found = re.fullmatch(r"(?:measured|meas)[ _](.+)|(.+?)[ _](?:measured|meas)", text, re.IGNORECASE)
+    return (found[1] or found[2]) if found else ""
+
+
+def _bare_sd(heading: Heading) -> bool:
+    return heading.kind is Kind.SD and not heading.name
+
+
+def _check_answers(
+    table: RawTable, names: _Names, mapping: Mapping[str, str], units: Mapping[str, str], layout: Layout
+) -> None:
+    """Answers must concern columns that exist, and say something we know."""
+    for header, ours in mapping.items():
+        if header not in table.header:
+            _fatal(layout, "mapping", f"the table has no column {shown(header)}", choices(header, table.header))
+        elif names.find(ours) is None:
+            known = [*names.wanted(), "sample_id", "formula", "status", "ignore"]
+            _fatal(layout, "mapping", f"{shown(header)} is mapped to the unknown {shown(ours)}", choices(ours, known))
+    for column, unit in units.items():
+        if column not in table.header and not any((n := names.find(h)) and n[1] == column for h in table.header):
+            _fatal(layout, "units", f"the table has no column {shown(column)}", choices(column, table.header))
+        try:
+            parse_unit(unit)
+        except CellError as error:
+            layout.fatal.append(error.at(f"units, {column}"))
+
+
+def _stated_unit(table: RawTable, index: int, unit: str | None, layout: Layout) -> str | None:
+    """The unit of the header or of the row of units, which must not contradict each other."""
+    below = table.units[index]
+    if unit and below and unit != below:
+        what = f"the header says {shown(unit)}, the row of units {shown(below)}"
+        _fatal(layout, table.where(table.header_row + 1, index), what, "give the unit once")
+    return unit or below
+
+
+def _check_twice(table: RawTable, layout: Layout) -> None:
+    """No two columns may mean the same; of several columns that could be the label, the most explicit one is taken."""
+    rank = {word: n for n, word in enumerate(_WORDS[Kind.LABEL].split(","))}
+    labels = [h for h in layout.headings if h.kind is Kind.LABEL]
+    labels.sort(key=lambda h: rank.get(fold(table.header[h.index]), -1))
+    for spare in labels[1:]:
+        what = (
+            f"{shown(table.header[spare.index])} is not read: {shown(table.header[labels[0].index])} names the samples"
+        )
+        layout.notices.append(Problem(table.where(table.header_row, spare.index), what, "map it if that is wrong"))
+        layout.headings.remove(spare)
+    seen: dict[tuple[Kind, str], Heading] = {}
+    for heading in layout.headings:
+        if heading.kind is Kind.IGNORED:
+            continue
+        first = seen.setdefault((heading.kind, heading.name), heading)
+        if first is not heading:
+            one, other = shown(table.header[first.index]), shown(table.header[heading.index])
+            what = f"{one} and {other} would both be read as {heading.name or heading.kind}"
+            _fatal(layout, table.where(table.header_row, heading.index), what, "rename one, or map it to ignore")
+
+
+def _check_units(table: RawTable, expect: Expectation, layout: Layout) -> None:
+    """The unit of a column must convert to that of the spec."""
+    wanted = {m.name: m.unit for m in expect.metrics} | {c.name: c.unit for c in expect.columns if c.kind == "number"}
+    for heading in layout.headings:
+        fraction = heading.kind in (Kind.ELEMENT, Kind.MEASURED)
+        if not heading.unit or not (fraction or heading.name in wanted):
+            continue
+        target = "" if fraction else wanted[heading.name]
+        where = table.where(table.header_row, heading.index)
+        try:
+            if target is None:
+                parse_unit(heading.unit)
+                fix = "give the spec the unit, or take it out of the header"
+                raise CellError(f"the spec has no unit for {heading.name}, the table says {heading.unit}", fix)
+            if fraction and "wt" in heading.unit:
+                raise CellError("weight percent is not a fraction of atoms", "convert the columns to at.%")
+            convert(1.0, heading.unit, target)
+        except CellError as error:
+            layout.doubts[heading.index] = error.at(where)
+
+
+def _check_unread(table: RawTable, names: _Names, unread: list[tuple[int, str]], layout: Layout) -> None:
+    """Columns that nobody knows: a notice, or a question when a wanted column is missing and the name is close."""
+    missing = [n for n in names.wanted() if n not in {h.name for h in layout.headings if h.kind is not Kind.MEASURED}]
+    for index, header in unread:
+        where = table.where(table.header_row, index)
+        name = split_header(header)[0]
+        if (latin := lookalike(header)) and names.find(latin):
+            what = f"{shown(header)} is written with {script(header)} letters that look like {latin}"
+            _fatal(layout, where, what, f"type {latin} again")
+        elif meant := nearest(name, missing):
+            what = f"{shown(header)} is not a column that is read, and there is no column {meant}"
+            _fatal(layout, where, what, f"did you mean {meant}? Rename the column, or map it", Status.QUESTION)
+        else:
+            layout.notices.append(Problem(where, f"the column {shown(header)} is not read", "map it if it should be"))
+
+
+def _check_needed(table: RawTable, expect: Expectation, layout: Layout) -> None:
+    """A table needs something that says which sample, and something that says what came of it."""
+    where = f"{table.name}, row {table.header_row}"
+    misspelt = any(f.status is Status.QUESTION for f in layout.fatal)
+    fractions = layout.of(Kind.ELEMENT)
+    composed = bool(fractions) or layout.one(Kind.FORMULA) is not None
+    designed = all(c.name in layout.of(Kind.DESIGN) for c in expect.columns) and (composed or not expect.elements)
+    if not misspelt and layout.one(Kind.LABEL) is None and not designed:
+        columns = ", ".join([*expect.elements, *(c.name for c in expect.columns)])
+        fix = f"add the worksheet's sample_id, or the columns {columns}"
+        _fatal(layout, where, "no column says which sample a row is about", fix)
+    if fractions and (absent := [e for e in expect.elements if e not in fractions]):
+        what = f"no column for {', '.join(absent)}: read as 0"
+        layout.notices.append(Problem(where, what, "add the columns if these are in the samples"))
+    outcome = (Kind.METRIC, Kind.NAME, Kind.STATUS, Kind.MEASURED)
+    if not misspelt and not any(layout.of(kind) for kind in outcome):
+        metrics = ", ".join(f"{m.name} ({m.unit})" if m.unit else m.name for m in expect.metrics)
+        _fatal(layout, where, "no column holds results", f"add a column {metrics}, or map one to it")
+
+
+def _fatal(layout: Layout, where: str, what: str, fix: str, status: Status = Status.REJECTED) -> None:
+    layout.fatal.append(Finding(status, Problem(where, what, fix)))

@@ -1,0 +1,137 @@
+"""What a campaign expects of a table of results, and what a check makes of it; plain frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from db.errors import Problem
+from db.records import Design
+from lab_io.findings import Finding, Status
+
+State = Literal["ok", "failed", "void", "pending"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A design column that is no fraction: a temperature, a substrate."""
+
+    name: str
+    kind: Literal["number", "category"]
+    unit: str | None = None
+    """Unit of a number; None for a bare number."""
+    allowed: tuple[str, ...] = ()
+    """Values of a category; empty when any text will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A measured quantity."""
+
+    name: str
+    unit: str | None = None
+    """Unit in the spec, to which values are converted; None for a bare number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a campaign knows before it reads a table."""
+
+    elements: tuple[str, ...] = ()
+    """Composition columns of the space, as fractions that add up to 1: elements, or named components."""
+    columns: tuple[Column, ...] = ()
+    """Other design columns."""
+    metrics: tuple[Metric, ...] = ()
+    labels: Mapping[str, Design] = field(default_factory=dict)
+    """Known sample labels, of recommendations and of samples -> their target."""
+    pending: frozenset[str] = frozenset()
+    """Those of them that are recommended and not yet reported."""
+    recorded: Mapping[tuple[str, str, str | None], tuple[float | None, str]] = field(default_factory=dict)
+    """(label, metric, replicate) on record -> value in the spec's unit, and qualifier."""
+    compositions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Label -> measured fractions on record."""
+    closed: Mapping[str, str] = field(default_factory=dict)
+    """Label -> `failed` or `void`, for samples recorded as such."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value of one metric."""
+
+    value: float
+    """In the spec's unit."""
+    sd: float | None
+    """Standard deviation stated by the lab, in the spec's unit."""
+    qualifier: str
+    """`=`, `<` or `>`."""
+    cell: str
+    """Where it stands: `D4`."""
+    text: str
+    """As it stands there."""
+    unit: str | None
+    """The unit it was given in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one row says of one sample."""
+
+    label: str | None
+    """None for a row that gives a composition only, of no known sample."""
+    design: Design
+    """The target, zero fractions left out: that of the known label, else as stated, normalised to 1."""
+    composition: Mapping[str, float] | None
+    """Measured fractions, normalised to 1."""
+    values: Mapping[str, Value]
+    """By metric; without those that are on record already."""
+    status: State
+    failure_mode: str | None = None
+    replicate: str | None = None
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    """operator, batch, instrument, measured_at, notes: as far as the table has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRow:
+    """One row and what becomes of it."""
+
+    number: int
+    """As the spreadsheet counts."""
+    status: Status
+    problems: tuple[Problem, ...] = ()
+    """Of this row alone; what concerns a whole column is said once, in `Check.table`."""
+    result: Result | None = None
+    """For accepted rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Every row of a table, and everything that is wrong, at once."""
+
+    rows: tuple[CheckedRow, ...]
+    table: tuple[Finding, ...] = ()
+    """What concerns a column or the whole table."""
+    notices: tuple[Problem, ...] = ()
+    """Worth knowing, in nobody's way: columns that are not read."""
+    still_pending: tuple[str, ...] = ()
+    """Recommended samples for which the table brings no outcome."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing asks or is refused, so that all of it may be recorded."""
+        return not self.problems and all(r.status in (Status.ACCEPTED, Status.SKIPPED) for r in self.rows)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All problems: of the table first, then row by row."""
+        return tuple(f.problem for f in self.table) + tuple(p for row in self.rows for p in row.problems)
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """Of all accepted rows, in the order of the table."""
+        return tuple(row.result for row in self.rows if row.result is not None)
+
+    def summary(self) -> dict[str, int]:
+        """Rows by status: `{"accepted": 18, "skipped": 0, "question": 1, "rejected": 1}`."""
+        return {str(status): sum(r.status is status for r in self.rows) for status in Status}

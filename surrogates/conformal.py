@@ -1,0 +1,207 @@
+"""Calibration: intervals whose coverage is corrected by what was missed out of fold, and how to judge them.
+
+Residuals are pooled over K folds, every one of them from a model that did not see the row's group. Pooling has no
+finite-sample theorem (cross-conformal prediction, Vovk 2015; CV+ would guarantee 1 - 2 alpha, Barber et al. 2021), so
+the guarantee is called empirical.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from surrogates.quantiles import MEDIAN, at_level
+
+Score = Literal["cqr", "scaled"]
+OWN_CORRECTION = 80
+"""Out-of-fold residuals from which a stratum is corrected on its own; below that, the weight of the pooled ones."""
+GUARANTEE = "empirical: residuals pooled over K folds; no finite-sample theorem"
+POOLED = "pooled"
+
+_METHODS = {
+    "cqr": "{k}-fold cross-conformalised quantile regression (Romano et al. 2019)",
+    "scaled": "{k}-fold cross-conformal, residuals over half widths (Lei et al. 2018)",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """What was predicted for training rows by models that did not see their groups."""
+
+    quantiles: Tensor
+    """`m x t x 9`."""
+    value: Tensor
+    """What was measured, `m x t`."""
+    stratum: tuple[str, ...]
+    """Of each row, `m`."""
+    folds: int
+    """How many folds there were."""
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+
+@dataclass(frozen=True, eq=False)
+class Interval:
+    """Calibrated intervals of a measurement, one for each of `n` bags."""
+
+    lower: Tensor
+    """`n`."""
+    upper: Tensor
+    """`n`."""
+    level: float
+    """Coverage aimed at, 1 - alpha."""
+    method: str
+    n_calibration: int
+    """Number of out-of-fold residuals."""
+    stratum: tuple[str, ...]
+    """Whose residuals corrected each interval: the stratum, `<stratum> shrunk to pooled`, or `pooled`."""
+    guarantee: str
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """No interval: there are too few out-of-fold residuals for this level."""
+
+    needs: int
+    """How many more would do."""
+
+
+def minimum_residuals(alpha: float) -> int:
+    """Fewest residuals for which the rank ceil((n + 1)(1 - alpha)) exists: the smallest n >= 1 / alpha - 1."""
+    return math.ceil(round(1 / alpha - 1, 9))
+
+
+def conformal_rank(n: int, alpha: float) -> int:
+    """Rank of the score that bounds a share 1 - alpha of new scores: ceil((n + 1)(1 - alpha))."""
+    return math.ceil(round((n + 1) * (1 - alpha), 9))
+
+
+def _ends(quantiles: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Lower, median and upper quantile of the head: `... x 9` to three of `...`."""
+    return at_level(quantiles, alpha / 2), quantiles[..., MEDIAN], at_level(quantiles, 1 - alpha / 2)
+
+
+def scores(quantiles: Tensor, value: Tensor, alpha: float, score: Score) -> Tensor:
+    """How far each value lies outside the head's own interval: quantiles `m x 9`, value `m` to `m`.
+
+    cqr: max(lower - y, y - upper), negative inside (Romano, Patterson and Candes 2019, eq. 6).
+    scaled: |y - median| over the half width on that side; for a normal head the normalised residual (Lei et al. 2018).
+    """
+    lower, median, upper = _ends(quantiles, alpha)
+    if score == "cqr":
+        return torch.maximum(lower - value, value - upper)
+    width = torch.where(value >= median, upper - median, median - lower)
+    return (value - median).abs() / width.clamp_min(torch.finfo(width.dtype).tiny)
+
+
+def _correction(values: Tensor, alpha: float) -> Tensor | None:
+    if len(values) < minimum_residuals(alpha):
+        return None
+    return values.sort().values[conformal_rank(len(values), alpha) - 1]
+
+
+def calibrate(
+    quantiles: Tensor, stratum: Sequence[str], seen: OutOfFold, alpha: float, score: Score
+) -> Interval | Withheld:
+    """Intervals that cover a share 1 - alpha of measurements.
+
+    The head's own quantiles at alpha / 2 and 1 - alpha / 2 are widened or narrowed by the conformal rank of the
+    out-of-fold scores. A stratum with `OWN_CORRECTION` residuals has its own correction; below that it is
+    w own + (1 - w) pooled with w = n / (n + OWN_CORRECTION); below the level's own minimum it is the pooled one.
+
+    Args:
+        quantiles: the head's quantiles of the bags, `n x 9`.
+        stratum: of the bags.
+        seen: out-of-fold predictions; the first target counts.
+        alpha: miscoverage, any number inside (0, 1).
+        score: see `scores`.
+
+    Returns:
+        The intervals, or how many more residuals the level needs.
+
+    Raises:
+        ValueError: alpha is not inside (0, 1).
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha lies inside (0, 1), not at {alpha!r}")
+    residuals = scores(seen.quantiles[:, 0], seen.value[:, 0], alpha, score)
+    pooled = _correction(residuals, alpha)
+    if pooled is None:
+        return Withheld(minimum_residuals(alpha) - len(residuals))
+    corrections: dict[str, tuple[Tensor, str]] = {}
+    for name in set(stratum):
+        own = residuals[[i for i, s in enumerate(seen.stratum) if s == name]]
+        found = _correction(own, alpha)
+        if found is None or len(own) == len(residuals):
+            corrections[name] = (pooled, POOLED)
+        elif len(own) >= OWN_CORRECTION:
+            corrections[name] = (found, name)
+        else:
+            share = len(own) / (len(own) + OWN_CORRECTION)
+            corrections[name] = (share * found + (1 - share) * pooled, f"{name} shrunk to {POOLED}")
+    by = torch.stack([corrections[name][0] for name in stratum]) if len(stratum) else residuals[:0]
+    lower, median, upper = _ends(quantiles, alpha)
+    if score == "cqr":
+        # a negative correction may not turn an interval inside out
+        lower, upper = torch.minimum(lower - by, median), torch.maximum(upper + by, median)
+    else:
+        lower, upper = median - by * (median - lower), median + by * (upper - median)
+    return Interval(
+        lower=lower,
+        upper=upper,
+        level=1 - alpha,
+        method=_METHODS[score].format(k=seen.folds),
+        n_calibration=len(residuals),
+        stratum=tuple(corrections[name][1] for name in stratum),
+        guarantee=GUARANTEE,
+    )
+
+
+def adaptive_alpha(alpha: float, misses: Sequence[Sequence[bool]], gamma: float = 0.05) -> float:
+    """The miscoverage to work at after some rounds, so that coverage on coming rounds is 1 - alpha.
+
+    Adaptive conformal inference (Gibbs and Candes 2021, eq. 2), the observations of a round taken together because
+    they were predicted together:
+
+        a_0 = alpha,   a_(r+1) = clip(a_r + gamma * sum over i in round r of (alpha - miss_i))
+
+    clipped after every round to [alpha / 4, min(4 alpha, (1 + alpha) / 2)], so that a bad round is forgotten again and
+    an interval never becomes useless.
+
+    Args:
+        alpha: nominal miscoverage inside (0, 1).
+        misses: round by round, whether each measurement fell outside its interval.
+        gamma: step size.
+
+    Raises:
+        ValueError: alpha is not inside (0, 1).
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha lies inside (0, 1), not at {alpha!r}")
+    working = alpha
+    for found in misses:
+        working += gamma * sum(alpha - bool(miss) for miss in found)
+        working = min(max(working, alpha / 4), 4 * alpha, (1 + alpha) / 2)
+    return working
+
+
+def coverage(lower: Tensor, upper: Tensor, value: Tensor) -> float:
+    """Share of values inside their intervals, ends included; each argument is `n`."""
+    return float(((lower <= value) & (value <= upper)).double().mean())
+
+
+def mean_width(lower: Tensor, upper: Tensor) -> float:
+    """Mean width of intervals."""
+    return float((upper - lower).mean())
+
+
+def winkler_score(lower: Tensor, upper: Tensor, value: Tensor, alpha: float) -> float:
+    """Mean interval score (Winkler 1972): width plus 2 / alpha times how far a value is missed. Smaller is better."""
+    missed = (lower - value).clamp_min(0) + (value - upper).clamp_min(0)
+    return float((upper - lower + 2 / alpha * missed).mean())

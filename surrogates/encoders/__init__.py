@@ -1,0 +1,1 @@
+"""From what a scientist describes to bags of instances."""

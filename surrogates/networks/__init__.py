@@ -1,0 +1,1 @@
+"""Parts of networks, as plain functions over stacked parameters: every tensor has a leading member dimension."""

@@ -1,0 +1,46 @@
+"""Recipes: frozen configurations of surrogates, by their stable `type` tag."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from surrogates.recipes.base import Recipe
+
+RECIPES = {
+    "gp": "surrogates.recipes.gp:GP",
+    "gated_attention": "surrogates.recipes.gated:GatedAttention",
+}
+"""Type tag to `module:class`, simplest first; imported when a recipe is made."""
+
+
+def recipe_from(spec: str | Mapping[str, Any]) -> Recipe:
+    """A recipe from its type tag, from `{"type": tag, setting: value}`, or from that as JSON text.
+
+    Raises:
+        ValueError: the tag or a setting is unknown, or a value is out of range.
+    """
+    if isinstance(spec, str):
+        spec = json.loads(spec) if spec.lstrip().startswith("{") else {"type": spec}
+    settings = dict(spec)
+    tag = settings.pop("type", None)
+    if tag not in RECIPES:
+        raise ValueError(f"unknown recipe {tag!r}; expected one of {', '.join(RECIPES)}")
+    module, name = RECIPES[tag].split(":")
+    kind: type[Recipe] = getattr(import_module(module), name)
+    unknown = sorted(set(settings) - set(kind.setting_names()))
+    if unknown:
+        raise ValueError(
+            f"recipe {tag!r} has no setting {', '.join(unknown)}; it has {', '.join(kind.setting_names())}"
+        )
+    return kind(**settings)
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """SHA-256 of a recipe's canonical JSON, as a hex string."""
+    text = json.dumps(recipe.to_json(), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
