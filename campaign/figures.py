@@ -56,7 +56,7 @@ def _figure(x: str, y: str) -> go.Figure:
 def _piece(figure: go.Figure, name: str) -> str:
     return str(
         figure.to_html(
-            full_html=False, include_plotlyjs=False, div_id=name, config={"displaylogo": False, "responsive": True}
+            full_html=False, include_plotlyjs=False, div_id=name, config={"displayModeBar": False, "responsive": True}
         )
     )
 

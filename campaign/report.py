@@ -11,6 +11,8 @@ from campaign.state import State
 from campaign.status import state_line, status
 from db.errors import InvalidInput, Problem
 
+WISHES = {"minimize": "smaller is better", "maximize": "larger is better", "match": "near its target is better"}
+
 
 def write_report(state: State, path: Path, *, verified: bool) -> Path:
     """Write the report of a campaign.
@@ -51,7 +53,13 @@ def write_report(state: State, path: Path, *, verified: bool) -> Path:
             status=found,
             budget=state.spec.budget,
             objectives=[
-                {"spec": o, "history": history(state, o), "parity": parity(state, o), **found["objectives"][o.name]}
+                {
+                    "spec": o,
+                    "wish": WISHES[o.goal],
+                    "history": history(state, o),
+                    "parity": parity(state, o),
+                    **found["objectives"][o.name],
+                }
                 for o in state.objectives
             ],
             batches=batches,

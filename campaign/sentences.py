@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from campaign.spaces.base import ELEMENTS
@@ -92,14 +92,7 @@ def sentences(recommendation: Recommendation) -> list[str]:
 def _why(name: str, why: Mapping[str, Any]) -> list[str]:
     unit, lines = why["unit"], []
     if why["effects"]:
-        top = why["effects"][0]
-        rest = ", ".join(f"{e['name']} {signed(e['change'], e['sd'], None)}" for e in why["effects"][1:4])
-        verb = "rises" if top["change"] > 0 else "falls"
-        lines.append(
-            f"The prediction changes most with {top['name']}: at {top['step']:+.2g} {top['name']}, the others in "
-            f"proportion, the predicted {name} {verb} by {signed(abs(top['change']), top['sd'], unit).lstrip('+')}"
-            + (f" (then {rest})." if rest else ".")
-        )
+        lines.append(_effects(name, why["effects"], unit))
     if why["substitutions"]:
         options = "; ".join(f"{s['swap']} ({signed(s['change'], s['sd'], unit)})" for s in why["substitutions"])
         lines.append(f"Substitutions to try next: {options}. ± is the sd of the paired difference.")
@@ -108,6 +101,21 @@ def _why(name: str, why: Mapping[str, Any]) -> list[str]:
         weights = ", ".join(f"{n} {w['weight']:.2f}" for n, w in shown["weights"].items())
         lines.append(f"Attention ({shown['gate']}: {shown['reason']}): {weights}.")
     return lines
+
+
+def _effects(name: str, effects: Sequence[Mapping[str, Any]], unit: str | None) -> str:
+    """What the prediction hangs on, largest first; an effect within its own uncertainty is not called one."""
+    top, step = effects[0], f"at {effects[0]['step']:+.2g} {effects[0]['name']}, the others in proportion"
+    if abs(top["change"]) <= top["sd"]:
+        largest = signed(top["change"], top["sd"], unit)
+        return (
+            f"No single element changes the prediction by more than its uncertainty; the largest is {largest} {step}."
+        )
+    verb = "rises" if top["change"] > 0 else "falls"
+    size = signed(abs(top["change"]), top["sd"], unit).lstrip("+")
+    rest = ", ".join(f"{e['name']} {signed(e['change'], e['sd'], None)}" for e in effects[1:4])
+    then = f" (then {rest})" if rest else ""
+    return f"The prediction changes most with {top['name']}: {step}, the predicted {name} {verb} by {size}{then}."
 
 
 def _neighbour(neighbour: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from campaign import yaml
 from campaign.files import read_file
 from campaign.grammar import Choice, Flag, Frozen, Number, Whole, fault, faults, problems
 from campaign.quantities import Condition, Quantity, difference, known_unit
-from campaign.spaces import AnySpace, Space
+from campaign.spaces import AnySpace, Space, variables
 from campaign.words import listed, shown
 from db.errors import InvalidInput, Problem
 from lab_io.findings import CellError
@@ -292,7 +292,7 @@ def check_space(spec: CampaignSpec, space: Space) -> None:
     Raises:
         InvalidInput: an objective is also a column of the space, or a control is not a design of the space.
     """
-    found = [Problem(f"objectives[{i}].name", *rest) for i, *rest in _name_clashes(spec.objectives, space.variables)]
+    found = [Problem(f"objectives[{i}].name", *rest) for i, *rest in _name_clashes(spec.objectives, variables(space))]
     for i, control in enumerate(spec.batch.controls):
         try:
             space.design_candidate(control.design)

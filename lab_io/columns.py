@@ -11,7 +11,7 @@ from db.errors import Problem
 from lab_io.findings import CellError, Finding, Status
 from lab_io.schema import Expectation
 from lab_io.tables import RawTable
-from lab_io.units import convert, parse_unit, split_header
+from lab_io.units import convert, parse_unit, same_dimension, split_header
 from lab_io.words import choices, fold, lookalike, nearest, script, shown
 
 
@@ -65,7 +65,11 @@ _EXTRAS = {
     "comments": "notes",
     "remarks": "notes",
 }
-_METHOD = re.compile(r"(icp|icp[- ]?(oes|ms|aes)|eds|edx|xrf|xps|wds|epma|measured|meas\.?)( .{0,20})?", re.IGNORECASE)
+_METHOD = re.compile(
+    r"(?:icp|icp[- ]?(?:oes|ms|aes)|eds|edx|xrf|xps|wds|epma|measured|meas\.?)(?: [^,;]{0,20})?(?:[,;] *(?P<unit>.+))?",
+    re.IGNORECASE,
+)
+"""What brackets behind an element say when it was measured: `Ni (ICP)`, `Ni (EDX, at.%)`."""
 _TIDY_ONLY = (Kind.VALUE, Kind.UNIT, Kind.QUALIFIER)
 
 
@@ -120,7 +124,7 @@ def read_layout(table: RawTable, expect: Expectation, mapping: Mapping[str, str]
         kind, name, unit = names.find(mapping.get(header, header)) or (None, "", None)
         if header in mapping and unit is None:
             unit = split_header(header)[1]
-            unit = None if unit and _METHOD.fullmatch(unit) else unit
+            unit = method["unit"] if unit and (method := _METHOD.fullmatch(unit)) else unit
         if kind is None:
             unread.append((index, header))
             continue
@@ -164,8 +168,8 @@ class _Names:
         """Kind, name and unit text of a column name, or None when nobody knows it."""
         for text, unit in ((header, None), split_header(header)):
             if text in self.exact:
-                if unit and _METHOD.fullmatch(unit):
-                    return Kind.MEASURED, text, None
+                if unit and (method := _METHOD.fullmatch(unit)):
+                    return Kind.MEASURED, text, method["unit"]
                 return *self.exact[text], unit
             if (element := _measured(text)) in self.exact:
                 return Kind.MEASURED, element, unit
@@ -255,7 +259,7 @@ def _check_units(table: RawTable, expect: Expectation, layout: Layout) -> None:
                 parse_unit(heading.unit)
                 fix = "give the spec the unit, or take it out of the header"
                 raise CellError(f"the spec has no unit for {heading.name}, the table says {heading.unit}", fix)
-            if fraction and "wt" in heading.unit:
+            if fraction and same_dimension(heading.unit, "wt%"):
                 raise CellError("weight percent is not a fraction of atoms", "convert the columns to at.%")
             convert(1.0, heading.unit, target)
         except CellError as error:

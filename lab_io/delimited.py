@@ -54,7 +54,7 @@ def _decoded(content: bytes) -> str:
 
 def _sniffed(text: str) -> str:
     """The separator under which most lines have as many cells as the first, and that is more than one."""
-    lines = [line for line in io.StringIO(text[: 1 << 18]) if line.strip()][:_SNIFFED]
+    lines = [line for line in text[: 1 << 18].splitlines(keepends=True) if line.strip()][:_SNIFFED]
 
     def merit(separator: str) -> tuple[int, int]:
         try:

@@ -93,6 +93,8 @@ class _Kept:
 
     def __post_init__(self) -> None:
         self.seen: dict[tuple[str, str, str | None], Value] = {}
+        self.compositions = dict(self.expect.compositions)
+        """By sample, of the record and of earlier rows."""
         self.outcomes: dict[str, tuple[str, int]] = {}
         self.on_record: set[str] = set()
         """Labels of rows that say nothing new."""
@@ -102,18 +104,20 @@ class _Kept:
         problems = [f.problem for f in draft.findings]
         if draft.verdict is not Status.ACCEPTED:
             return CheckedRow(draft.row.number, draft.verdict, tuple(problems))
-        questions = [*self._outcome_questions(draft)]
+        questions = self._outcome_questions(draft)
         fresh = {}
         for metric, value in draft.values.items():
             question, is_new = self._compared(draft, metric, value)
             questions += question
             if is_new:
                 fresh[metric] = value
+        composition = draft.composition
+        if composition and (known := self.compositions.setdefault(draft.key, composition)) is not composition:
+            if not _same(composition, known):
+                questions.append(self._composition_question(draft, known))
+            composition = None
         if questions:
             return CheckedRow(draft.row.number, Status.QUESTION, tuple(questions))
-        composition = draft.composition
-        if composition and _same(composition, self.expect.compositions.get(draft.key)):
-            composition = None
         said = bool(draft.values or draft.composition) or draft.status in ("failed", "void")
         news = bool(fresh or composition) or (draft.status in ("failed", "void") and not self._already_closed(draft))
         if said and not news:
@@ -135,7 +139,7 @@ class _Kept:
     def _compared(self, draft: Draft, metric: str, value: Value) -> tuple[list[Problem], bool]:
         """A question when something else is known, and whether the value is new."""
         key = (draft.key, metric, draft.replicate)
-        where = f"{self.table.name}, {f'{self.table.sheet}!' if self.table.sheet else ''}{value.cell}"
+        where = self.table.place(value.cell)
         name = draft.label or "this composition"
         if (known := self.expect.recorded.get(key)) is not None:
             if _equal(value.value, value.qualifier, *known):
@@ -149,6 +153,11 @@ class _Kept:
             what = f"{metric} of {name} is {value.text} here and {first.text} in {first.cell}"
             return [Problem(where, what, "remove one, or number them in a column replicate")], False
         return [], True
+
+    def _composition_question(self, draft: Draft, known: Mapping[str, float]) -> Problem:
+        told = ", ".join(f"{element} {fraction:.4g}" for element, fraction in known.items())
+        what = f"{draft.label or 'this composition'} was already measured as {told}, the row says otherwise"
+        return Problem(f"{self.table.name}, row {draft.row.number}", what, "keep one of the two measured compositions")
 
     def _already_closed(self, draft: Draft) -> bool:
         earlier = self.outcomes.get(draft.key, (None, 0))[0]
@@ -172,9 +181,9 @@ def _equal(value: float, qualifier: str, other: float | None, others: str) -> bo
     return qualifier == others and other is not None and math.isclose(value, other, rel_tol=1e-9, abs_tol=1e-12)
 
 
-def _same(one: Mapping[str, float], other: Mapping[str, float] | None) -> bool:
-    names = {*one, *(other or {})}
-    return other is not None and all(math.isclose(one.get(n, 0.0), other.get(n, 0.0), abs_tol=1e-6) for n in names)
+def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    names = {*one, *other}
+    return all(math.isclose(one.get(n, 0.0), other.get(n, 0.0), abs_tol=1e-6) for n in names)
 
 
 def _shown(value: float | None, qualifier: str) -> str:

@@ -33,6 +33,8 @@ _AGGREGATE = re.compile(
     re.IGNORECASE,
 )
 _NOTE = re.compile(r"(notes?|remarks?|comments?|legend|source|anmerkung|\*|#(?!\w*[!?/])|†)", re.IGNORECASE)
+_LABEL = re.compile(r"\w*\d", re.ASCII)
+"""A word that ends in a digit, or a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,12 @@ class RawTable:
     rows: tuple[Row, ...]
 
     def where(self, row: int, column: int) -> str:
-        """`results.csv, D4`, and `results.xlsx, batch!D4` in a workbook."""
-        return f"{self.name}, {f'{self.sheet}!' if self.sheet else ''}{address(row, column)}"
+        """`results.csv, D4`, and `results.xlsx, batch!D4` in a workbook; row from 1, column from 0."""
+        return self.place(address(row, column))
+
+    def place(self, cell: str) -> str:
+        """The same of an address such as `D4`."""
+        return f"{self.name}, {f'{self.sheet}!' if self.sheet else ''}{cell}"
 
 
 def address(row: int, column: int) -> str:
@@ -195,14 +201,15 @@ def _header_problems(table: RawTable, header: list[Cell], below: list[list[Cell]
 def _units_row(row: list[Cell], width: int) -> tuple[str | None, ...] | None:
     """The row below the header, if it holds units and nothing else.
 
-    One lonely unit counts only when the first cell is free: `A` alone in the first column is a sample.
+    A row of data must never be taken for units: `A` and `s1` may be samples, so one unit must be longer than a letter,
+    none may end like a label, and where the first cell is filled another one must be.
     """
     texts = [re.sub(r"^[(\[](.*)[)\]]$", r"\1", cell_text(c)).strip() for c in row[:width]]
     texts = ["" if t in ("-", "–", "—") else t for t in texts]
     units = [t for t in texts if t]
-    if not units or not all(isinstance(c, str) for c in row) or not all(is_unit(t) for t in units):
+    if not all(isinstance(c, str) for c in row) or not all(is_unit(t) and not _LABEL.fullmatch(t) for t in units):
         return None
-    if texts[0] and len(units) == 1:
+    if not any(len(t) > 1 or t == "%" for t in units) or (texts[0] and len(units) == 1):
         return None
     return tuple(t or None for t in texts) + (None,) * (width - len(texts))
 

@@ -29,6 +29,7 @@ _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+"
 _SPELLING = {
     "at%": "percent", "at.%": "percent", "at. %": "percent", "at %": "percent", "mol%": "percent", "mol %": "percent",
     "%": "percent", "percent": "percent", "atomic %": "percent", "atom%": "percent",
+    "mass%": "weightpercent",
     "wt%": "weightpercent", "wt.%": "weightpercent", "wt. %": "weightpercent", "wt %": "weightpercent",
     "fraction": "", "at. fraction": "", "at.fraction": "", "atomic fraction": "", "mole fraction": "", "1": "",
     "℃": "degC", "oC": "degC", "℉": "degF",

@@ -131,8 +131,7 @@ def _json(worksheet: Worksheet) -> bytes:
             "sample_id": row.sample_id,
             "rank": row.rank,
             "formula": row.formula,
-            "design": {name: row.design.get(name, 0.0) for name in worksheet.elements}
-            | {c.name: row.design.get(c.name) for c in worksheet.columns},
+            "design": _design(worksheet, row),
             "predictions": {name: dict(expected) for name, expected in row.predictions.items()},
             "results": {m.name: {"value": None, "unit": m.unit} for m in worksheet.metrics},
             "status": None,
@@ -143,6 +142,12 @@ def _json(worksheet: Worksheet) -> bytes:
     ]
     document = {"campaign": worksheet.campaign, "batch": worksheet.batch, "rows": rows}
     return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _design(worksheet: Worksheet, row: WorksheetRow) -> dict[str, float | str | None]:
+    """The whole design, zero fractions included."""
+    columns = {c.name: row.design.get(c.name) for c in worksheet.columns}
+    return {name: row.design.get(name, 0.0) for name in worksheet.elements} | columns
 
 
 def _xlsx(worksheet: Worksheet, table: list[list[str | float | None]]) -> bytes:

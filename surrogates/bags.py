@@ -79,7 +79,7 @@ class Bags:
     @property
     def shared_labels(self) -> tuple[str, ...] | None:
         """The instance names if all bags share them, else None."""
-        return None if not self.labels or isinstance(self.labels[0], tuple) else self.labels  # type: ignore[return-value]
+        return None if not self.labels or isinstance(self.labels[0], tuple) else self.labels
 
     def __len__(self) -> int:
         return len(self.features)

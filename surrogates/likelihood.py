@@ -7,15 +7,17 @@ path of GPyTorch, and the modules are the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 
 import torch
-from botorch.optim.core import OptimizationStatus, scipy_minimize
+from botorch.optim.core import scipy_minimize
 from torch import Tensor, nn
 
 JITTER = 1e-6
 """Added to the diagonal of a covariance of standardised values."""
+WORST = 1e10
+"""Stands for a density that cannot be evaluated."""
 
 
 def log_normal_density(residual: Tensor, covariance: Tensor) -> Tensor:
@@ -35,6 +37,8 @@ def log_prior(module: nn.Module) -> Tensor:
 def maximise(objective: Callable[[], Tensor], module: nn.Module, n: int, max_iterations: int = 200) -> tuple[str, ...]:
     """Maximise a log density over the parameters of a module, by L-BFGS from where they stand.
 
+    Parameters at which the density cannot be evaluated count as very bad, so that the line search turns back.
+
     Args:
         objective: a differentiable scalar.
         module: its parameters are written.
@@ -42,19 +46,26 @@ def maximise(objective: Callable[[], Tensor], module: nn.Module, n: int, max_ite
         max_iterations: at most so many steps.
 
     Returns:
-        Notes: empty, or why the parameters were left where they stood.
+        Notes: empty, or that the parameters were left where they stood because no better ones could be found.
     """
     parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
     start = deepcopy(module.state_dict())
 
     def closure() -> tuple[Tensor, tuple[Tensor, ...]]:
-        loss = -objective() / n
-        return loss, torch.autograd.grad(loss, tuple(parameters.values()))
+        try:
+            loss = -objective() / n
+            gradients = torch.autograd.grad(loss, tuple(parameters.values()))
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            return _nowhere(parameters)
+        sound = loss.isfinite() and all(gradient.isfinite().all() for gradient in gradients)
+        return (loss, gradients) if sound else _nowhere(parameters)
 
-    with torch.no_grad():
-        before = -float(objective()) / n
     result = scipy_minimize(closure, parameters, options={"maxiter": max_iterations})
-    if result.status != OptimizationStatus.FAILURE or float(result.fval or math.inf) < before:
+    if result.fval is not None and float(result.fval) < WORST:
         return ()
     module.load_state_dict(start)
-    return (f"hyperparameters stay at the mode of their priors: the optimiser failed ({result.message})",)
+    return ("hyperparameters stay at the mode of their priors: their density could not be evaluated",)
+
+
+def _nowhere(parameters: Mapping[str, Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    return torch.tensor(WORST, dtype=torch.float64), tuple(torch.zeros_like(p) for p in parameters.values())

@@ -71,7 +71,7 @@ class ResidualProcess(nn.Module):
         return log_normal_density(self.residual, self._covariance()) + prior
 
     def covariance(self, Z: Tensor) -> Tensor:
-        """Posterior covariance at kernel inputs `batch_shape x q x d`: `batch_shape x q x q`, in squared target units."""
+        """Posterior covariance at kernel inputs `batch_shape x q x d`: `... x q x q`, in squared target units."""
         cross = self.kernel(self.Z, Z).to_dense()
         white = torch.linalg.solve_triangular(self.factor, cross, upper=False)
         return self.scale**2 * (self.kernel(Z).to_dense() - white.mT @ white)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,10 +34,6 @@ ELEMENTS = frozenset(_SYMBOLS.split())
 """Symbols of the chemical elements."""
 
 
-SideVariable = tuple[str, Literal["number", "category"], str | None, tuple[str, ...]]
-"""(name, kind, unit of a number if it has one, words of a category)."""
-
-
 class Space(Protocol):
     """All candidates of a campaign, numbered 0..count-1 in an order that never changes; nothing is materialised.
 
@@ -48,9 +44,6 @@ class Space(Protocol):
     """Names of the d columns of X."""
     components: tuple[str, ...]
     """The leading columns that are fractions and sum to 1; may be empty."""
-
-    variables: tuple[str, ...]
-    """The keys of a design: what a worksheet has columns for. Differs from `columns` where there are categories."""
 
     @property
     def count(self) -> int:
@@ -95,9 +88,6 @@ class Space(Protocol):
 
     def side_scale(self) -> tuple[Floats, Floats]:
         """(shift, scale) of the columns after the components, each [d - components]: (x - shift) / scale."""
-
-    def variables_table(self) -> tuple[SideVariable, ...]:
-        """The variables of a design that are not components, in order."""
 
     def side_columns(self) -> tuple[Column, ...]:
         """The design variables that are no fractions: name, kind, unit and, for a category, its words."""

@@ -6,9 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, combinations, islice
 from typing import Annotated, Literal
 
 import numpy as np
@@ -21,21 +19,18 @@ from campaign.spaces.base import (
     SNAP,
     Floats,
     Ints,
-    SideVariable,
     SpaceSpec,
     candidate_id,
     fractions_of,
     index_chunks,
 )
 from campaign.spaces.lattice import Lattice, Region, Rule, TooLargeError
+from campaign.spaces.limits import Limit, smallest_conflict
 from campaign.words import listed, shown, suggestion
 from db.errors import InvalidInput, Problem
 from db.records import Candidate, Design
 from lab_io.schema import Column
 from lab_io.words import count
-
-MAX_CHECKS = 500
-"""Sets of limits to try when looking for the smallest one that leaves nothing."""
 
 
 class Bound(Frozen):
@@ -162,20 +157,6 @@ class CompositionGrid(SpaceSpec):
         return coefficients, int(half.bound * self.divisions * m) - half.strict
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """One thing that narrows a grid."""
-
-    key: str
-    """Where it is written, below `space`."""
-    words: str
-    fewest: int | None = None
-    most: int | None = None
-    lower: tuple[str, float] | None = None
-    upper: tuple[str, float] | None = None
-    constraint: Constraint | None = None
-
-
 class GridSpace:
     """The compositions of a `CompositionGrid`, counted and numbered without being listed. X holds the fractions.
 
@@ -186,7 +167,7 @@ class GridSpace:
 
     def __init__(self, spec: CompositionGrid) -> None:
         self.spec = spec
-        self.columns = self.components = self.variables = tuple(spec.elements)
+        self.columns = self.components = tuple(spec.elements)
         limits = spec.limits()
         try:
             self._lattice = Lattice(spec.region(limits))
@@ -273,10 +254,6 @@ class GridSpace:
         """Empty: every column is a fraction."""
         return np.empty(0), np.empty(0)
 
-    def variables_table(self) -> tuple[SideVariable, ...]:
-        """Empty: every variable is a component."""
-        return ()
-
     def side_columns(self) -> tuple[Column, ...]:
         """None: a grid has fractions only."""
         return ()
@@ -315,11 +292,7 @@ class GridSpace:
 
 
 def _nothing_left(spec: CompositionGrid, limits: Sequence[Limit]) -> Problem:
-    """Names a smallest set of limits that no composition satisfies.
-
-    First each limit that is not needed for the conflict is left out, which gives a set that cannot be reduced; then
-    smaller sets are tried, up to `MAX_CHECKS` of them.
-    """
+    """Names a smallest set of limits that no composition satisfies."""
 
     def empty(some: Sequence[Limit]) -> bool:
         try:
@@ -327,17 +300,8 @@ def _nothing_left(spec: CompositionGrid, limits: Sequence[Limit]) -> Problem:
         except TooLargeError:  # too many ways to count are not none
             return False
 
-    core = list(limits)
-    for limit in limits:
-        fewer = [other for other in core if other is not limit]
-        if empty(fewer):
-            core = fewer
-    smaller = chain.from_iterable(combinations(limits, size) for size in range(1, len(core)))
-    return _conflict(spec, next(filter(empty, islice(smaller, MAX_CHECKS)), core))
-
-
-def _conflict(spec: CompositionGrid, core: Sequence[Limit]) -> Problem:
-    written = listed([f"{limit.key} ({limit.words})" for limit in core])
+    core = smallest_conflict(limits, empty)
     together = "these together: " if len(core) > 1 else ""
+    written = listed([f"{limit.key} ({limit.words})" for limit in core])
     what = f"no composition of {count(len(spec.elements), 'element')} in steps of 1/{spec.divisions} satisfies "
     return Problem("space", what + together + written, "loosen or remove one of them, or change divisions")

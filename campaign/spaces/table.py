@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-import lab_io.schema
 from campaign.files import stays_inside
 from campaign.grammar import Choice, Frozen, fault
 from campaign.quantities import known_unit
@@ -18,7 +17,6 @@ from campaign.spaces.base import (
     SNAP,
     Floats,
     Ints,
-    SideVariable,
     SpaceSpec,
     candidate_id,
     finite,
@@ -29,6 +27,7 @@ from campaign.spaces.columns import read_columns
 from campaign.words import shown, suggestion
 from db.errors import InvalidInput, Problem
 from db.records import Candidate, Design
+from lab_io.schema import Column
 from lab_io.words import count
 
 
@@ -57,7 +56,7 @@ class CategoryColumn(Frozen):
     type: Literal["category"] = "category"
 
 
-Column = Annotated[FractionColumn | NumberColumn | CategoryColumn, Field(discriminator="type"), Choice()]
+AnyColumn = Annotated[FractionColumn | NumberColumn | CategoryColumn, Field(discriminator="type"), Choice()]
 
 
 class CandidateTable(SpaceSpec):
@@ -66,7 +65,7 @@ class CandidateTable(SpaceSpec):
     type: Literal["candidate_table"]
     file: str
     """The table, in the folder of the spec or below: `candidates.csv`."""
-    columns: dict[str, Column] = Field(default_factory=dict)
+    columns: dict[str, AnyColumn] = Field(default_factory=dict)
     """The columns that make up a design: `{Ni: fraction, T: {type: number, unit: degC}, solvent: category}`.
 
     Others are then ignored. If left out, every column is used: those named after elements with values from 0 to 1 are
@@ -130,7 +129,6 @@ class TableSpace:
         data = self._data
         self._words = {name: sorted(set(words)) for name, words in data.categories.items()}
         self.components = tuple(data.fractions)
-        self.variables = (*data.fractions, *data.numbers, *data.categories)
         self.columns = (
             *data.fractions,
             *data.numbers,
@@ -239,17 +237,11 @@ class TableSpace:
         scale = np.array(ranges).reshape(-1, 2)
         return scale[:, 0], scale[:, 1]
 
-    def variables_table(self) -> tuple[SideVariable, ...]:
-        """(name, kind, unit, words) of each number and category column."""
-        numbers: list[SideVariable] = [(n, "number", self._data.units[n] or None, ()) for n in self._data.numbers]
-        return (*numbers, *((name, "category", None, tuple(words)) for name, words in self._words.items()))
-
-    def side_columns(self) -> tuple[lab_io.schema.Column, ...]:
+    def side_columns(self) -> tuple[Column, ...]:
         """The number columns, then the columns of words."""
-        units = {n: c.unit or None for n, c in self.spec.columns.items() if isinstance(c, NumberColumn)}
-        made = [lab_io.schema.Column(name, "number", units.get(name)) for name in self._data.numbers]
-        made += [lab_io.schema.Column(name, "category", None, tuple(words)) for name, words in self._words.items()]
-        return tuple(made)
+        numbers = [Column(name, "number", unit or None) for name, unit in self._data.units.items()]
+        words = [Column(name, "category", None, tuple(words)) for name, words in self._words.items()]
+        return (*numbers, *words)
 
     def numeric_ranges(self) -> tuple[tuple[str, float, float], ...]:
         """(column, least, greatest) of each number column."""

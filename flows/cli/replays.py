@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,7 +64,7 @@ def simulate(
                 plate,
                 seed=seed,
                 protocol=protocol,
-                progress=lambda n, s=seed: step(s * budget + n),
+                progress=partial(_step, step, seed * budget),
             )
             replays.append(done)
     found = summarise(plate, replays, protocol, loaded.intervals.levels[0])

@@ -27,11 +27,10 @@ def validate(
     as_json: Json = False,
 ) -> None:
     """Check a spec, count its space without building it, and say what a round will cost."""
-    import yaml
-
     from campaign.spaces import build_space, read_sources
     from campaign.spaces import estimate as estimate_of
     from campaign.spec import check_space, describe, load_spec
+    from campaign.yaml import dump
 
     loaded = load_spec(spec)
     space = build_space(loaded.space, read_sources(loaded.space, spec.parent))
@@ -59,7 +58,7 @@ def validate(
     say(f"  a recommendation takes about {cost.seconds:.0f} s and {cost.memory_mb:.0f} MB")
     say()
     say("In full, with defaults:")
-    say(yaml.safe_dump(loaded.resolved(), sort_keys=False, allow_unicode=True).rstrip())
+    say(dump(loaded.resolved()).rstrip())
 
 
 def schema() -> None:

@@ -53,7 +53,7 @@ class GatedNetwork:
         members, b, k, d = features.shape
         instances = silu(torch.baddbmm(p["encode_bias"].unsqueeze(1), features.reshape(members, b * k, d), p["encode"]))
         pooled, attention = gated_attention(
-            instances.reshape(members, b, k, -1), inputs[1], inputs[2], p["V"], p["U"], p["w"]
+            instances.unflatten(1, (b, k)), inputs[1], inputs[2], p["V"], p["U"], p["w"]
         )
         return pooled, attention, side
 

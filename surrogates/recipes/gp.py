@@ -10,6 +10,7 @@ import torch
 from botorch.exceptions.errors import UnsupportedError
 from botorch.models import SingleTaskGP
 from botorch.models.transforms.outcome import Standardize
+from botorch.models.utils import gpt_posterior_settings
 from gpytorch.kernels import Kernel
 from torch import Tensor
 
@@ -31,9 +32,9 @@ SMALLEST_NOISE = 1e-4
 class GP(Recipe):
     """BoTorch's SingleTaskGP in float64 on standardised targets, with the kernel of `surrogates.kernels`.
 
-    Noise is learned under BoTorch's LogNormal(-4, 1) prior (Hvarfner et al. 2024; it has the mode of BayBE's noise prior
-    and a longer tail, so that noisy data are not forced into the kernel), or taken from the targets where the variance
-    of every value is known. Hyperparameters maximise the posterior density, from the mode of their priors.
+    Noise is learned under BoTorch's LogNormal(-4, 1) prior (Hvarfner et al. 2024; it has the mode of BayBE's noise
+    prior and a longer tail, so that noisy data are not forced into the kernel), or taken from the targets where the
+    variance of every value is known. Hyperparameters maximise the posterior density, from the mode of their priors.
     """
 
     type: ClassVar[str] = "gp"
@@ -66,7 +67,7 @@ class GP(Recipe):
         everything = torch.ones(len(problem.bags), dtype=torch.bool)
         model = _model(inputs(problem.bags), problem, everything, composition_kernel(inputs.widths))
         model.load_state_dict(dict(tensors))
-        return LearnedGP(problem, inputs, model)
+        return LearnedGP(problem, inputs, model.eval().requires_grad_(False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +134,12 @@ def _maximise(model: SingleTaskGP) -> tuple[str, ...]:
 
 
 def _quantiles(model: SingleTaskGP, Z: Tensor) -> Tensor:
-    chunks = []
-    for part in Z.split(CHUNK):
-        posterior = model.posterior(part, observation_noise=True)
-        chunks.append(normal_quantiles(posterior.mean, posterior.variance.sqrt()))
-    return torch.cat(chunks) if chunks else Z.new_zeros(0, 1, 9)
+    """Quantiles of a measurement, `n x 1 x 9`, found in standardised units, in which any unit is as good as another."""
+    noise, scale = model.likelihood.noise.mean(), model.outcome_transform
+    chunks = [Z.new_zeros(0, 1, 9)]
+    with gpt_posterior_settings():
+        for part in Z.split(CHUNK):
+            belief = model(part)
+            standard = normal_quantiles(belief.mean, (belief.variance + noise).sqrt())
+            chunks.append((standard * scale.stdvs + scale.means).unsqueeze(1))
+    return torch.cat(chunks)

@@ -31,9 +31,7 @@ def truth(design: Mapping[str, Any]) -> float:
     return 300 + 400 * (ni - 0.5) ** 2 + 300 * (fe - 0.33) ** 2 - 20 * co
 
 
-def results(
-    samples: Sequence[tuple[str, Mapping[str, Any]]], *, sign: float = 1.0, header: str = "loss (mV)"
-) -> bytes:
+def results(samples: Sequence[tuple[str, Mapping[str, Any]]], *, sign: float = 1.0, header: str = "loss (mV)") -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["sample_id", *ELEMENTS, header])

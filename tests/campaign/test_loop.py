@@ -209,8 +209,9 @@ def test_several_objectives_are_fitted_and_chosen_together(start):
         0, objectives=[{"name": "loss", "goal": "minimize", "unit": "mV"}, {"name": "cost", "goal": "minimize"}]
     )
     lines = ["sample_id,Ni,Fe,Co,Mn,loss (mV),cost"]
-    lines += [f"{label},{','.join(f'{d.get(e, 0):.4f}' for e in ('Ni', 'Fe', 'Co', 'Mn'))},{truth(d):.2f},{d.get('Co', 0):.3f}"
-              for label, d in history(campaign)]  # fmt: skip
+    for label, d in history(campaign):
+        fractions = ",".join(f"{d.get(e, 0):.4f}" for e in ("Ni", "Fe", "Co", "Mn"))
+        lines.append(f"{label},{fractions},{truth(d):.2f},{d.get('Co', 0):.3f}")
     campaign.ingest("\n".join(lines).encode(), name="two.csv", commit=True)
     batch = campaign.recommend(3)
     assert len(set(designs(batch))) == 3

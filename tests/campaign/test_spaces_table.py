@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.spaces import CandidateTable, CompositionGrid, GridSpace, TableSpace, build_space, read_sources
+from campaign.spaces import CandidateTable, CompositionGrid, GridSpace, TableSpace, build_space, read_sources, variables
 from db.errors import InvalidInput, Problem
+from lab_io.schema import Column
 
 MIXED = b"""name,Ni,Fe,T (K),solvent,family
 a,1,0,353.15,water,x
@@ -34,7 +35,7 @@ def problems_of(content: bytes, **spec: Any) -> list[str]:
 def test_columns_of_every_kind() -> None:
     space = table(MIXED, columns=COLUMNS, id="name")
     assert space.components == ("Ni", "Fe")
-    assert space.variables == ("Ni", "Fe", "T", "solvent")
+    assert variables(space) == ("Ni", "Fe", "T", "solvent")
     assert space.columns == ("Ni", "Fe", "T", "solvent=DMF", "solvent=water")
     assert space.X(np.array([0, 3])).tolist() == [
         [1, 0, pytest.approx(80), 0, 1],
@@ -42,7 +43,10 @@ def test_columns_of_every_kind() -> None:
     ]
     assert space.candidate(0).design == {"Ni": 1, "T": pytest.approx(80), "solvent": "water"}
     assert space.strata() == {"1 element": 1, "2 elements": 4}
-    assert space.variables_table() == (("T", "number", "degC", ()), ("solvent", "category", None, ("DMF", "water")))
+    assert space.side_columns() == (
+        Column("T", "number", "degC"),
+        Column("solvent", "category", None, ("DMF", "water")),
+    )
     ((name, low, high),) = space.numeric_ranges()
     assert (name, low, high) == ("T", pytest.approx(80), pytest.approx(120))
     shift, scale = space.side_scale()
@@ -53,7 +57,7 @@ def test_columns_of_every_kind() -> None:
 def test_kinds_are_inferred_and_the_header_names_the_unit() -> None:
     space = table(MIXED, id="name", group="family")
     assert space.columns == ("Ni", "Fe", "T", "solvent=DMF", "solvent=water")
-    assert space.variables_table()[0] == ("T", "number", "K", ())
+    assert space.side_columns()[0] == Column("T", "number", "K")
     assert space.strata() == {"x": 3, "y": 2}
     assert space.stratum(np.array([1, 0])) == ["y", "x"]
 

@@ -79,8 +79,7 @@ def test_the_plate_example() -> None:
         "Minimise overpotential (mV) at j = 10 mA/cm^2 and area = geometric, over 1,736 compositions of Mn, Fe, Co, "
         "Ni, La and Ce in steps of 1/10, with at most 4 elements, Ce <= 0.6, La + Ce <= 0.7 and "
         "(Ni >= 0.1 or Co >= 0.1), in batches of 32, 2 controls among them, at most 320 samples in all. Model: gp; "
-        "acquisition: qLogEI; "
-        "intervals: 80% and 95%; explanation: element_direction; seed: 7."
+        "acquisition: qLogEI; intervals: 80% and 95%; explanation: element_direction; seed: 7."
     )
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from plate_files import PLATE
 
 HEAVY = ("torch", "botorch", "pandas", "pymatgen", "prefect", "sqlalchemy", "pint", "plotly", "numpy")
 
@@ -65,7 +66,7 @@ def test_the_loop_in_commands(plate):
 def test_explain_says_what_the_prediction_does(plate):
     plate("recommend", "oer-plate")
     said = plate("explain", "oer-plate", "b1-01").out
-    assert "The prediction changes most with" in said
+    assert "The prediction changes most with" in said or "No single element changes the prediction" in said
     assert "active" not in said
 
 
@@ -123,9 +124,7 @@ def test_debug_shows_the_traceback(plate):
 
 
 def test_validate_counts_and_shows_defaults(siteloop):
-    Path("plate.yaml").write_text(
-        Path(__file__).with_name("conftest.py").read_text().split('"""\\\n')[1].split('"""')[0]
-    )
+    Path("plate.yaml").write_text(PLATE)
     assert siteloop("validate", "plate.yaml", "--count").out.strip() == "2121"
     said = siteloop("validate", "plate.yaml")
     assert "acquisition" in said.out

@@ -11,7 +11,7 @@ ELEMENTS = ("Ni", "Fe", "Co", "La")
 def mixtures(n, k, seed):
     rng = torch.Generator().manual_seed(seed)
     raw = -torch.rand(n, k, generator=rng, dtype=torch.float64).log()
-    raw[torch.rand(n, k, generator=rng) < 0.3] = 0
+    raw[torch.rand(n, k, generator=rng, dtype=torch.float64) < 0.3] = 0
     raw[:, 0] += 0.1
     return raw / raw.sum(1, keepdim=True)
 

@@ -84,8 +84,6 @@ def test_the_weights_are_those_of_the_best_epoch():
 def test_training_is_deterministic_and_leaves_the_global_generator_alone():
     x, y = line_data()
     before = torch.random.get_rng_state()
-    runs = [
-        train(Line(), [x], y.unsqueeze(0), members(1), {}, squared, Schedule(5, 8, 0.05, 0.0, 5)) for _ in range(2)
-    ]
+    runs = [train(Line(), [x], y.unsqueeze(0), members(1), {}, squared, Schedule(5, 8, 0.05, 0.0, 5)) for _ in range(2)]
     assert torch.equal(runs[0]["a"], runs[1]["a"])
     assert torch.equal(before, torch.random.get_rng_state())

@@ -1,0 +1,131 @@
+"""Rationales are statements about a joint Gaussian belief, so they can be checked against one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from campaign.belief import believe
+from campaign.rationale import attention, directions, distances, domain, expectation, explain, swap
+
+
+@pytest.fixture
+def believed(start):
+    campaign = start(10)
+    state = campaign.state
+    return state, believe(state, seed=1)
+
+
+def test_an_element_moves_and_the_others_keep_their_proportions(start):
+    state = start(0).state
+    x = np.array([0.5, 0.3, 0.2, 0.0])
+    for j, (name, step, moved) in enumerate(directions(state, x)):
+        assert name == state.space.components[j]
+        assert moved.sum() == pytest.approx(1)
+        assert moved[j] - x[j] == pytest.approx(step)
+        others = [i for i in range(4) if i != j and x[i] > 0]
+        assert moved[others] / x[others] == pytest.approx([(1 - moved[j]) / (1 - x[j])] * len(others))
+
+
+@given(st.lists(st.integers(0, 6), min_size=4, max_size=4).filter(lambda v: sum(v) > 0))
+def test_every_move_is_a_composition(parts):
+    from types import SimpleNamespace
+
+    x = np.array(parts, dtype=float) / sum(parts)
+    space = SimpleNamespace(components=("Ni", "Fe", "Co", "Mn"), numeric_ranges=lambda: (), columns=())
+    state = SimpleNamespace(spec=SimpleNamespace(explain=SimpleNamespace(step=0.1)), space=space)
+    for _, _, moved in directions(state, x):
+        assert moved.min() >= -1e-12
+        assert moved.sum() == pytest.approx(1)
+
+
+def test_an_effect_is_a_paired_difference_of_the_joint_belief(believed):
+    state, belief = believed
+    candidate = state.space.candidate(20)
+    x = state.space.x_of(candidate.design)
+    found = explain(state, belief, candidate)["objectives"]["loss"]
+    for name, _, moved in directions(state, x):
+        mean, covariance = belief.objectives[0].joint(np.stack([x, moved]))
+        effect = next(e for e in found["effects"] if e["name"] == name)
+        assert effect["change"] == pytest.approx(mean[1] - mean[0], abs=1e-6)
+        sd = math.sqrt(max(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1], 0))
+        assert effect["sd"] == pytest.approx(sd, abs=1e-4)
+        assert effect["sd"] < math.sqrt(covariance[0, 0] + covariance[1, 1])  # paired, not added up
+
+
+def test_the_best_substitutions_are_neighbours_that_nobody_tried(believed):
+    state, belief = believed
+    candidate = state.space.candidate(20)
+    options = explain(state, belief, candidate)["objectives"]["loss"]["substitutions"]
+    nearby = {state.space.candidate(int(i)).id for i in state.space.neighbours(20)}
+    assert options
+    assert {o["candidate"] for o in options} <= nearby - state.tried()
+    assert [o["change"] for o in options] == sorted(o["change"] for o in options)  # minimised
+
+
+def test_probability_of_beating_agrees_with_joint_samples(believed):
+    state, belief = believed
+    b = belief.objectives[0]
+    candidates = [state.space.candidate(i) for i in (3, 30, 60)]
+    X = np.stack([state.space.x_of(c.design) for c in candidates])
+    found = expectation(b, X, [c.stratum for c in candidates], noise_floor=2.0)
+    mean, covariance = b.joint(np.concatenate([X, b.data.X]))
+    draws = np.random.default_rng(0).multivariate_normal(mean, covariance, 20_000)
+    incumbent = 3 + int(mean[3:].argmin())
+    for i, expected in enumerate(found):
+        share = float((draws[:, incumbent] - draws[:, i] >= 2.0).mean())
+        assert expected["probability_of_beating"] == pytest.approx(share, abs=0.02)
+        assert expected["incumbent"]["mean"] == pytest.approx(mean[incumbent])
+
+
+def test_domain_tells_inside_edge_and_outside(start):
+    campaign = start(0)
+    rows = b"sample_id,Ni,Fe,Co,Mn,loss (mV)\n" + b"".join(
+        f"s{i},{a},{b},0,0,{300 + i}\n".encode()
+        for i, (a, b) in enumerate([("0.5", "0.5"), ("0.3333", "0.6667"), ("0.6667", "0.3333"), ("0.8333", "0.1667")])
+    )
+    campaign.ingest(rows, name="r.csv", commit=True)
+    state = campaign.state
+    belief = believe(state, seed=1)
+
+    def where(design):
+        candidate = state.space.design_candidate(design)
+        return domain(state, belief, candidate, state.space.x_of(candidate.design))
+
+    assert where({"Ni": 0.5, "Fe": 0.5})["where"] == "inside"
+    assert where({"Fe": 0.9, "Ni": 0.1})["where"] == "edge"
+    outside = where({"Ni": 0.5, "Fe": 0.3, "Co": 0.2})
+    assert outside["where"] == "outside"
+    assert outside["elements_never_measured"] == ["Co"]
+
+
+def test_distance_is_the_fraction_that_differs(start):
+    state = start(0).state
+    x = np.array([1.0, 0, 0, 0])
+    assert distances(state, x, np.array([[0.8, 0.2, 0, 0], [0, 1, 0, 0]])).tolist() == pytest.approx([0.2, 1.0])
+
+
+def test_a_substitution_in_words():
+    assert swap({"Ni": 0.5, "Fe": 0.5}, {"Ni": 0.4, "Fe": 0.6}) == "0.1 Ni -> Fe"
+    assert swap({"Ni": 0.5, "Mn": 0.1}, {"Ni": 0.5, "Ce": 0.1}) == "0.1 Mn -> Ce"
+    assert swap({"T": 300.0, "solvent": "DMF"}, {"T": 300.0, "solvent": "DMSO"}) == "solvent: DMF -> DMSO"
+
+
+def test_a_gaussian_process_shows_no_attention(believed):
+    state, belief = believed
+    candidate = state.space.candidate(20)
+    shown = attention(belief.objectives[0], candidate, state.space.x_of(candidate.design), {})
+    assert shown["gate"] == "withheld"
+    assert "no attention" in shown["reason"]
+
+
+def test_attention_of_few_samples_is_withheld_with_the_number(start):
+    state = start(12, model="gated_attention").state
+    belief = believe(state, seed=1)
+    candidate = state.space.candidate(20)
+    shown = attention(belief.objectives[0], candidate, state.space.x_of(candidate.design), {})
+    assert shown == {"gate": "withheld", "reason": "12 measured samples, 40 needed"}
