@@ -86,6 +86,7 @@ def main() -> None:
         cpu = [seconds for name, _, seconds in done if name == plate]
         result = summarise(table, replays, Protocol(budget=budget), spec.intervals.levels[0])
         result["cpu_seconds_per_round"] = sum(cpu) / len(cpu)
+        result["by_seed"] = [{"seed": r.seed, **r.scores, "recipes": sorted(set(r.recipes))} for r in replays]
         used = [recipe for r in replays for recipe in r.recipes]
         result["recipes"] = {recipe: used.count(recipe) for recipe in sorted(set(used))}
         lines.append(f"{plate}: {len(table):,} candidates with a value, {len(replays)} seeds")

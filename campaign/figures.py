@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,6 @@ from campaign.state import State
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from campaign.backtest import Protocol, Replay
-    from campaign.plate import Plate
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#8a8a8a"
 """Told apart by everybody (Okabe and Ito 2008)."""
@@ -37,7 +34,8 @@ def plotly_javascript() -> str:
     return files("plotly").joinpath("package_data/plotly.min.js").read_text(encoding="utf-8")
 
 
-def _figure(x: str, y: str) -> go.Figure:
+def blank(x: str, y: str) -> go.Figure:
+    """An empty plot with titled axes, in the look of all plots."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -53,7 +51,8 @@ def _figure(x: str, y: str) -> go.Figure:
     return figure
 
 
-def _piece(figure: go.Figure, name: str) -> str:
+def piece(figure: go.Figure, name: str) -> str:
+    """A plot as a piece of HTML that leaves Plotly's JavaScript to the page."""
     return str(
         figure.to_html(
             full_html=False, include_plotlyjs=False, div_id=name, config={"displayModeBar": False, "responsive": True}
@@ -77,11 +76,11 @@ def history(state: State, objective: Objective) -> str:
     else:
         best = (np.minimum if objective.goal == "minimize" else np.maximum).accumulate(values).tolist()
     labels = [f"{o.sample.label}, batch {batch_of.get(o.sample.recommendation or '', 'none')}" for o in seen]
-    figure = _figure("sample", _axis(objective))
+    figure = blank("sample", _axis(objective))
     x = list(range(1, len(seen) + 1))
     figure.add_scatter(x=x, y=values.tolist(), text=labels, mode="markers", name="measured", marker={"color": BLUE})
     figure.add_scatter(x=x, y=best, mode="lines", name="best so far", line={"color": ORANGE, "shape": "hv"})
-    return _piece(figure, f"history-{objective.name}")
+    return piece(figure, f"history-{objective.name}")
 
 
 def parity(state: State, objective: Objective) -> str:
@@ -93,7 +92,7 @@ def parity(state: State, objective: Objective) -> str:
         sample, ends = state.sample_of.get(r.id), stored_interval(r.prediction, objective.name, level)
         if sample is not None and sample.id in values and objective.name in r.prediction:
             points.append((r.label, r.prediction[objective.name]["median"], values[sample.id], ends))
-    figure = _figure(f"predicted {_axis(objective)}", "measured")
+    figure = blank(f"predicted {_axis(objective)}", "measured")
     if points:
         labels, predicted, measured, intervals = zip(*points, strict=True)
         half = [(e[1] - p, p - e[0]) if e else (0.0, 0.0) for p, e in zip(predicted, intervals, strict=True)]
@@ -111,32 +110,4 @@ def parity(state: State, objective: Objective) -> str:
         figure.add_scatter(
             x=[low, high], y=[low, high], mode="lines", name="equal", line={"color": ORANGE, "dash": "dot"}
         )
-    return _piece(figure, f"parity-{objective.name}")
-
-
-def regret_page(replays: Sequence[Replay], plate: Plate, protocol: Protocol) -> str:
-    """The regret curves of replays beside random draws, as one HTML page that needs no network."""
-    from campaign.plate import random_order, regret
-
-    chance = [
-        regret(plate, random_order(plate, initial=protocol.initial, budget=protocol.budget, seed=s)) for s in range(50)
-    ]
-    figure = _figure("experiments", "(best so far - optimum) / (median - optimum)")
-    for name, colour, curves in (("random", GREY, chance), ("siteloop", BLUE, [r.regret for r in replays])):
-        y = np.array(curves)
-        x = list(range(1, y.shape[1] + 1))
-        low, high = np.quantile(y, [0.25, 0.75], axis=0)
-        figure.add_scatter(x=x, y=high.tolist(), line={"width": 0}, showlegend=False, hoverinfo="skip")
-        figure.add_scatter(
-            x=x,
-            y=low.tolist(),
-            fill="tonexty",
-            fillcolor=colour + "33",
-            line={"width": 0},
-            showlegend=False,
-            hoverinfo="skip",
-        )
-        figure.add_scatter(x=x, y=y.mean(0).tolist(), name=f"{name}, mean and quartiles", line={"color": colour})
-    figure.update_yaxes(rangemode="tozero")
-    template = environment().get_template("replay.html.j2")
-    return str(template.render(plot=_piece(figure, "regret"), javascript=plotly_javascript(), replays=len(replays)))
+    return piece(figure, f"parity-{objective.name}")

@@ -5,11 +5,10 @@ fraction-weighted element descriptors, and the side columns:
 
     k = (s1 Matern52(square roots) + s2 Matern52(components)) * Matern52(side)
 
-The first two have one length scale each, the third one a column: fractions are alike in scale, and a length scale for
-each of them costs more than it brings at some hundred measurements (measured on two plates of six elements: 6-13 %
-of the pinball loss at 100 points). Length scales have the dimension-scaled Gamma prior of BayBE's default preset
-(baybe.surrogates.gaussian_process.presets.baybe: concentration 3, mode exp(sqrt 2 - 3) sqrt d, after Hvarfner et al.
-2024). The two output scales of a standardised target have a Gamma(2, 2) prior of ours: mode a half each.
+Every column has its own length scale, as in BoTorch and BayBE, under the dimension-scaled Gamma prior of BayBE's
+default preset (baybe.surrogates.gaussian_process.presets.baybe: concentration 3, mode exp(sqrt 2 - 3) sqrt d, after
+Hvarfner et al. 2024). The two output scales of a standardised target have a Gamma(2, 2) prior of ours: mode a half
+each.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ def composition_kernel(widths: tuple[int, int, int]) -> Kernel:
     roots, components, side = widths
     terms = [_scaled(0, roots), _scaled(roots, components)]
     mixture = [term for term in terms if term is not None]
-    process = _matern(roots + components, side, ard=True)
+    process = _matern(roots + components, side)
     if not mixture:
         return _scale(process)
     kernel = mixture[0] if len(mixture) == 1 else mixture[0] + mixture[1]
@@ -104,13 +103,13 @@ def homoscedastic_noise() -> GaussianLikelihood:
     return likelihood
 
 
-def _matern(first: int, width: int, ard: bool = False) -> Kernel | None:
+def _matern(first: int, width: int) -> Kernel | None:
     if not width:
         return None
     mode = _exactly(math.exp(math.sqrt(2) - 3) * math.sqrt(width))
     kernel = MaternKernel(
         nu=2.5,
-        ard_num_dims=width if ard else None,
+        ard_num_dims=width,
         active_dims=tuple(range(first, first + width)),
         lengthscale_prior=GammaPrior(_exactly(3.0), 2 / mode),
         lengthscale_constraint=_above(0.025),

@@ -53,7 +53,8 @@ def maximise(objective: Callable[[], Tensor], module: nn.Module, n: int, max_ite
 
     def closure() -> tuple[Tensor, tuple[Tensor, ...]]:
         try:
-            loss = -objective() / n
+            with torch.enable_grad():
+                loss = -objective() / n
             gradients = torch.autograd.grad(loss, tuple(parameters.values()))
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             return _nowhere(parameters)

@@ -131,7 +131,9 @@ def train(
         rows, weight = _pad(orders)
         for batch, share in zip(rows.split(schedule.batch, 1), weight.split(schedule.batch, 1), strict=True):
             leaf = state.flat.requires_grad_(True)
-            (gradient,) = torch.autograd.grad(losses(leaf, batch, share).sum(), leaf)
+            with torch.enable_grad():
+                total = losses(leaf, batch, share).sum()
+            (gradient,) = torch.autograd.grad(total, leaf)
             _step(state, gradient, rate, schedule.decay, share.any(1, keepdim=True))
         with torch.no_grad():
             now = losses(state.flat, stop_rows[live], stop_weight[live])

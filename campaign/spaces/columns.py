@@ -75,9 +75,10 @@ def read_columns(
     ]
     if absent:
         raise InvalidInput(absent)
-    design = list(kinds) or [name for name in reader.at if name not in (name_column, group_column)]
+    # in the order of the table, which outlives any reordering of the spec's keys
+    design = [name for name in reader.at if name in kinds or (not kinds and name not in (name_column, group_column))]
     decimal = reader.decimal([name for name in design if kinds.get(name) != "category"])
-    kinds = kinds or {name: reader.kind(name, decimal) for name in design}
+    kinds = {name: kinds.get(name) or reader.kind(name, decimal) for name in design}
     if not kinds:
         reader.problems.append(Problem(file, "the table has no design columns", "add at least one column"))
     fractions = {name: reader.fractions(name, decimal) for name, kind in kinds.items() if kind == "fraction"}

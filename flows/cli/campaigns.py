@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from db.errors import Conflict
 from flows.cli.common import By, Db, Json, Name, UseFlow, console, emit, note, say, stages, table
 
 if TYPE_CHECKING:
@@ -75,15 +76,22 @@ def recommend(
 ) -> None:
     """Recommend what to make next. The batch is recorded and its items are pending."""
     from campaign import Campaign
+    from campaign.spaces import estimate
 
     opened = Campaign.open(campaign, db=db, by=by)
-    with stages(of=6) as stage:
-        if flow:
-            from flows.propose import propose_flow
+    options: dict[str, Any] = {"n": n, "more": more, "dry_run": dry_run, "again": again}
+    try:
+        with stages(estimate(opened.state.space).seconds) as stage:
+            if flow:
+                from flows.propose import propose_flow
 
-            batch = propose_flow(campaign, db=db, by=by, n=n, more=more, dry_run=dry_run, again=again)
-        else:
-            batch = opened.recommend(n, more=more, dry_run=dry_run, again=again, stage=stage)
+                batch = propose_flow(campaign, db=db, by=by, **options)
+            else:
+                batch = opened.recommend(**options, stage=stage)
+    except Conflict:
+        first = opened.batch()  # somebody else's, recommended in the meantime
+        emit(first.to_json()) if as_json else _show(first)
+        raise
     if output is not None and batch.recorded:
         note(f"wrote {opened.worksheet(output, number=batch.batch.number)}")
     if as_json:

@@ -63,20 +63,18 @@ def table(*columns: str) -> Table:
 
 
 @contextmanager
-def stages(of: int) -> Iterator[Callable[[str], None]]:
+def stages(seconds: float) -> Iterator[Callable[[str], None]]:
     """Report the stages of work on stderr once it takes longer than two seconds, with the time left as estimated.
 
     Args:
-        of: how many stages there will be.
+        seconds: estimate for the whole.
     """
-    begun, names = time.monotonic(), list[str]()
+    begun = time.monotonic()
 
     def stage(name: str) -> None:
         elapsed = time.monotonic() - begun
-        names.append(name)
-        if elapsed > SLOW_SECONDS and len(names) > 1:
-            left = elapsed / (len(names) - 1) * max(of - len(names) + 1, 1)
-            note(f"[{len(names)}/{of}] {name} ... ({elapsed:.0f} s so far, about {left:.0f} s left)")
+        if max(elapsed, seconds) > SLOW_SECONDS:
+            note(f"{name} ... ({elapsed:.0f} s so far, about {max(seconds - elapsed, 1):.0f} s left)")
 
     yield stage
 

@@ -69,9 +69,9 @@ def simulate(
             replays.append(done)
     found = summarise(plate, replays, protocol, loaded.intervals.levels[0])
     if output is not None:
-        from campaign.figures import regret_page
+        from campaign.replay_page import replay_page
 
-        output.write_text(regret_page(replays, plate, protocol), encoding="utf-8")
+        output.write_text(replay_page(replays, plate, protocol), encoding="utf-8")
         note(f"wrote {output}")
     if as_json:
         emit({**found, "protocol": asdict(protocol), "replays": [asdict(r) for r in replays]})

@@ -130,7 +130,7 @@ class CompositionEncoder:
         names = (*self.elements, *self.columns)
         if len(set(names)) != len(names):
             raise ValueError(f"components and columns must have distinct names, not {', '.join(names)}")
-        given = self.side_scale or ((0.0,) * len(self.columns), (1.0,) * len(self.columns))
+        given = ((0.0,) * len(self.columns), (1.0,) * len(self.columns)) if self.side_scale is None else self.side_scale
         shift, scale = (tuple(float(v) for v in values) for values in given)
         if not len(shift) == len(scale) == len(self.columns):
             raise ValueError(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from botorch.exceptions.errors import UnsupportedError
 from botorch.models import SingleTaskGP
 from botorch.models.transforms.outcome import Standardize
 from botorch.models.utils import gpt_posterior_settings
+from gpytorch.distributions import MultivariateNormal
 from gpytorch.kernels import Kernel
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from surrogates.bags import Bags
 from surrogates.conformal import Score
 from surrogates.encoders.elements import CompositionEncoder
 from surrogates.kernels import Encode, KernelInputs, composition_kernel, homoscedastic_noise
-from surrogates.likelihood import log_normal_density, log_prior, maximise
+from surrogates.likelihood import JITTER, log_normal_density, log_prior, maximise
 from surrogates.quantiles import normal_quantiles
 from surrogates.recipes.base import Learned, Problem, Recipe, Trained
 
@@ -26,6 +27,17 @@ CHUNK = 512
 """Bags that are predicted together."""
 SMALLEST_NOISE = 1e-4
 """Least noise variance, in variances of the target; a stated variance below it counts as this much."""
+
+
+class JitteredGP(SingleTaskGP):
+    """SingleTaskGP whose posterior covariance is positive definite where a design occurs twice, as replicates do."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> MultivariateNormal:
+        """As of any exact process; in evaluation, with `JITTER` on the diagonal of the standardised covariance."""
+        belief = super().__call__(*args, **kwargs)
+        if self.training:
+            return belief
+        return MultivariateNormal(belief.mean, belief.lazy_covariance_matrix.add_jitter(JITTER))
 
 
 @dataclass(frozen=True)
@@ -109,7 +121,7 @@ def _model(X: Tensor, problem: Problem, rows: Tensor, kernel: Kernel, transform:
     if variance is not None:
         spread = value.var() if len(value) > 1 else value.new_ones(())
         variance = variance[rows].clamp_min(SMALLEST_NOISE * float(spread or 1.0))
-    return SingleTaskGP(
+    return JitteredGP(
         X[rows],
         value,
         variance,

@@ -6,7 +6,7 @@ from botorch.acquisition.objective import ScalarizedPosteriorTransform
 from botorch.exceptions.errors import UnsupportedError
 from conftest import mixtures
 
-from surrogates import CompositionEncoder, Targets, fit
+from surrogates import CompositionEncoder, GatedAttention, Targets, fit
 
 
 @pytest.fixture
@@ -103,19 +103,13 @@ def test_factors_are_where_the_log_score_is_largest(gated_fit, encoder):
             factor -= step
 
 
-def test_the_noisy_belief_covers_like_the_calibrated_interval(any_fit, any_model, designs, bags):
+def test_the_noisy_belief_covers_like_the_calibrated_interval(any_fit, any_model, encoder):
     """On fresh designs the central 80 % of a measurement is within a factor of two of the calibrated width."""
     X = mixtures(200, 4, seed=15)
     noisy = any_model.posterior(X, observation_noise=True).variance.sqrt().squeeze(-1) * 2 * 1.2816
-    interval = any_fit.interval(any_model_encoder(X), 0.2)
+    interval = any_fit.interval(encoder(X), 0.2)
     ratio = float(noisy.mean() / (interval.upper - interval.lower).mean())
     assert 0.5 < ratio < 2
-
-
-def any_model_encoder(X):
-    from conftest import ELEMENTS
-
-    return CompositionEncoder(ELEMENTS)(X)
 
 
 def test_gradients_in_the_design_agree_with_differences(ensemble_model):
@@ -145,8 +139,6 @@ def test_known_variances_are_the_noise(bags, values, small_gated, encoder):
 def test_noise_of_the_measurement_is_not_mistaken_for_ignorance():
     """A constant mean under noise that is 8 times larger in one half: the belief about the noise-free value is not
     much wider there, the belief about a measurement is."""
-    from surrogates import GatedAttention
-
     rng = torch.Generator().manual_seed(0)
     x = torch.rand(160, 1, generator=rng, dtype=torch.float64)
     loud = x[:, 0] > 0.5

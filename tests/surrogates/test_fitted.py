@@ -97,6 +97,15 @@ def test_a_fresh_process_with_other_global_state_gives_identical_bits(gp_fit, ga
     assert run.stdout.split() == expected
 
 
+def test_fitting_works_where_gradients_are_switched_off(bags, values, small_gated, gated_fit, gp_fit, encoder, designs):
+    with torch.no_grad():
+        for recipe, before in ((GP(), gp_fit), (small_gated, gated_fit)):
+            fitted = fit(recipe, bags, Targets.exact(values), seed=3)
+            assert torch.equal(fitted.quantiles(bags), before.quantiles(bags))
+            one, other = (f.botorch_model(encoder).posterior(designs[:2]).variance for f in (fitted, before))
+            assert torch.equal(one, other)
+
+
 def test_another_seed_gives_other_folds(bags, values, gp_fit):
     other = fit(GP(), bags, Targets.exact(values), seed=4)
     assert not torch.equal(other.problem.fold, gp_fit.problem.fold)

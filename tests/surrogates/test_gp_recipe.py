@@ -41,7 +41,7 @@ def test_the_density_and_the_prior_are_theirs():
     from scipy.stats import gamma
 
     mode = np.exp(np.sqrt(2) - 3) * np.sqrt(2)
-    lengths = gamma.logpdf(mode, a=3, scale=mode / 2)
+    lengths = gamma.logpdf(kernel.base_kernel.lengthscale.detach().numpy(), a=3, scale=mode / 2).sum()
     assert float(log_prior(kernel).detach()) == pytest.approx(lengths + gamma.logpdf(0.5, a=2, scale=0.5))
 
 

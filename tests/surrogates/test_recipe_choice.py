@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import surrogates.choice as module
-from surrogates import GP, GatedAttention, Targets, fit
+from surrogates import GP, Targets, fit
 from surrogates.choice import ENOUGH, Score, choose, needs_rescoring, score
 from surrogates.conformal import OutOfFold
 from surrogates.quantiles import normal_quantiles
@@ -127,7 +127,3 @@ def test_scores_are_out_of_fold_and_free_of_units(bags, values):
 )
 def test_rescoring_is_due_at_forty_and_after_growth_by_a_quarter(then, now, expected):
     assert needs_rescoring(then, now) is expected
-
-
-def test_the_default_candidates_can_be_compared_by_tag():
-    assert GatedAttention().type == "gated_attention"
