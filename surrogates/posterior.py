@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from botorch.acquisition.objective import PosteriorTransform
@@ -14,16 +14,38 @@ from gpytorch.distributions import MultivariateNormal
 from gpytorch.kernels import Kernel
 from torch import Tensor, nn
 
+from surrogates.bags import Bags
 from surrogates.encoders.elements import CompositionEncoder
-from surrogates.ensemble import Ensemble
 from surrogates.kernels import KernelInputs, composition_kernel
 from surrogates.likelihood import JITTER, log_normal_density, log_prior, maximise
 from surrogates.quantiles import MEDIAN, head_variance
+from surrogates.recipes.base import Problem
 
 COMPONENTS = 4
 """Principal components among the inputs of the residual process."""
 FACTOR_SD = 1.0
 """Sd of the normal priors on the logarithms of the two factors below, around 0."""
+
+
+class Members(Protocol):
+    """What the face asks of an ensemble of `P` members."""
+
+    @property
+    def problem(self) -> Problem:
+        """What it was trained on."""
+        ...
+
+    def member_quantiles(self, bags: Bags) -> Tensor:
+        """Quantiles of each member, `P x n x t x 9`."""
+        ...
+
+    def held_out(self) -> Tensor:
+        """Whether each member did not see each training row, `P x n`."""
+        ...
+
+    def out_of_fold(self) -> Tensor:
+        """Quantiles of each training row by the members that did not see it, `n x t x 9`."""
+        ...
 
 
 class ResidualProcess(nn.Module):
@@ -38,7 +60,7 @@ class ResidualProcess(nn.Module):
     hyperparameters are fitted together by this density, the log score of the residuals.
     """
 
-    def __init__(self, ensemble: Ensemble) -> None:
+    def __init__(self, ensemble: Members) -> None:
         super().__init__()
         problem = ensemble.problem
         self.inputs = KernelInputs.of(problem.bags, COMPONENTS)
@@ -96,7 +118,7 @@ class EnsembleBagModel(Model):
     rank at distinct points. The result is differentiable in X.
     """
 
-    def __init__(self, ensemble: Ensemble, encoder: CompositionEncoder) -> None:
+    def __init__(self, ensemble: Members, encoder: CompositionEncoder) -> None:
         super().__init__()
         self.ensemble = ensemble
         self.encoder = encoder
