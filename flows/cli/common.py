@@ -64,17 +64,19 @@ def table(*columns: str) -> Table:
 
 @contextmanager
 def stages(seconds: float) -> Iterator[Callable[[str], None]]:
-    """Report the stages of work on stderr once it takes longer than two seconds, with the time left as estimated.
+    """Report work that is longer than two seconds on stderr, stage by stage, with the time left as estimated.
 
     Args:
         seconds: estimate for the whole.
     """
-    begun = time.monotonic()
+    begun, first = time.monotonic(), seconds > SLOW_SECONDS
 
     def stage(name: str) -> None:
+        nonlocal first
         elapsed = time.monotonic() - begun
-        if max(elapsed, seconds) > SLOW_SECONDS:
+        if first or elapsed > SLOW_SECONDS:
             note(f"{name} ... ({elapsed:.0f} s so far, about {max(seconds - elapsed, 1):.0f} s left)")
+        first = False
 
     yield stage
 
