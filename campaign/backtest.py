@@ -73,7 +73,7 @@ def replay(
     """Replay one campaign in a database of its own that is thrown away.
 
     Args:
-        spec: the campaign. Its seed becomes `seed`, and rationales are not computed.
+        spec: the campaign. Its seed becomes `seed`; rationales are not computed and controls not repeated.
         folder: where the spec's files lie.
         plate: the finished experiment.
         seed: of the initial draw and of the campaign.
@@ -81,7 +81,8 @@ def replay(
         progress: called with the number of experiments done.
     """
     objective = spec.objectives[0]
-    changed = CampaignSpec.model_validate(spec.model_dump(mode="json") | {"seed": seed, "explain": "none"})
+    batch_only: dict[str, Any] = {"seed": seed, "explain": "none", "batch": {"size": protocol.batch}}
+    changed = CampaignSpec.model_validate(spec.resolved() | batch_only)
     row_of = {int(index): row for row, index in enumerate(plate.indices)}
     budget = min(protocol.budget, len(plate))
     order = initial_draw(plate, min(protocol.initial, budget), seed)

@@ -197,11 +197,9 @@ class Belief:
         return [goal(b.objective) for b in self.objectives]
 
     def observed(self) -> Tensor:
-        """Designs of which every objective is measured or, with one objective, all measured designs."""
-        first = self.objectives[0].data
-        shared = set.intersection(*(set(b.data.labels) for b in self.objectives))
-        rows = [i for i, label in enumerate(first.labels) if label in shared]
-        return torch.as_tensor(first.X[rows], dtype=torch.float64)
+        """Designs of which some objective is measured, `n x d`: the baseline of noisy improvements."""
+        by_label = {label: x for b in self.objectives for label, x in zip(b.data.labels, b.data.X, strict=True)}
+        return torch.as_tensor(np.stack([by_label[label] for label in sorted(by_label)]), dtype=torch.float64)
 
 
 MINIMUM_TO_LEARN = 2

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from campaign import record
 from campaign.cards import RecommendedBatch
 from campaign.state import CAMPAIGN_STARTED, State, load_state
 from db.errors import InvalidInput, Problem
@@ -59,7 +61,7 @@ class Campaign:
         place = folder or (Path() if isinstance(spec, CampaignSpec) else Path(spec).parent)
         contents = read_sources(loaded.space, place)
         check_space(loaded, build_space(loaded.space, contents))  # before anything is written
-        sources = {name: Source(_sha256(content), name, content) for name, content in contents.items()}
+        sources = {name: Source(sha256(content).hexdigest(), name, content) for name, content in contents.items()}
         revision = SpecRevision(
             id=f"{loaded.campaign}/spec1",
             campaign=loaded.campaign,
@@ -111,10 +113,8 @@ class Campaign:
         Raises:
             InvalidInput: the file cannot be read as a table at all.
         """
-        from campaign.record import check, read
-
-        content, shown = read(file, name)
-        return check(self.state, content, shown, mapping=mapping, units=units, sheet=sheet)
+        content, shown = record.read(file, name)
+        return record.check(self.state, content, shown, mapping=mapping, units=units, sheet=sheet)
 
     def ingest(
         self,
@@ -126,22 +126,24 @@ class Campaign:
         units: Mapping[str, str] | None = None,
         sheet: str | None = None,
     ) -> Check:
-        """Check a table of results and, with `commit`, record it: all rows or nothing. Arguments as for `check`.
+        """Check a table of results and, with `commit`, record all of it or nothing; the same bytes twice are a no-op.
 
-        The same bytes a second time are a no-op.
+        Arguments are those of `check`.
 
         Raises:
             InvalidInput: with `commit`, any row is rejected or needs an answer.
             Conflict: results were recorded by somebody else at the same moment.
         """
-        from campaign.record import check, read, record
-
-        content, shown = read(file, name)
+        content, shown = record.read(file, name)
         state = self.state
-        checked = check(state, content, shown, mapping=mapping, units=units, sheet=sheet)
+        checked = record.check(state, content, shown, mapping=mapping, units=units, sheet=sheet)
         if commit:
-            record(self._store, state, checked, content, shown, by=self._by)
+            record.record(self._store, state, checked, content, shown, by=self._by)
         return checked
+
+    def recorded(self, file: str | Path | bytes) -> bool:
+        """Whether these very bytes were ingested before; ingesting them again is a no-op."""
+        return record.recorded_before(self._store, self.name, record.read(file, None)[0])
 
     def recommend(
         self,
@@ -239,9 +241,7 @@ class Campaign:
         Raises:
             InvalidInput: there is no such sample or recommendation.
         """
-        from campaign.record import state_status
-
-        return state_status(
+        return record.state_status(
             self._store, self.state, label, {"status": "failed", "mode": mode, "reason": reason}, self._by
         )
 
@@ -251,9 +251,7 @@ class Campaign:
         Raises:
             InvalidInput: there is no such sample or recommendation.
         """
-        from campaign.record import state_status
-
-        return state_status(self._store, self.state, label, {"status": "void", "reason": reason}, self._by)
+        return record.state_status(self._store, self.state, label, {"status": "void", "reason": reason}, self._by)
 
     def worksheet(self, path: str | Path, *, number: int | None = None) -> Path:
         """Write a batch as a worksheet to fill in: CSV, XLSX or JSON by the ending of `path`.
@@ -293,9 +291,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
-
-
-def _sha256(content: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(content).hexdigest()

@@ -39,7 +39,7 @@ class Request:
     """What is asked of a proposal.
 
     Attributes:
-        size: batch size; None for the spec's.
+        size: batch size, controls included where there is room for more than them; None for the spec's.
         again: candidates whose samples failed may be proposed again.
         only: restrict the space to these candidate indices (a replay has values for some only).
     """
@@ -70,11 +70,9 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
     """
     number = len(state.batches) + 1
     seed = batch_seed(state, number)
-    controls = state.controls()
     size = request.size or state.spec.batch.size
-    wanted = max(size - len(controls), 1) if request.size is None else request.size
-    if request.size is not None:
-        controls = ()
+    controls = state.controls() if size > len(state.controls()) else ()
+    wanted = size - len(controls)
     if learnable(state):
         picked = _choose(state, request, wanted, seed, stage)
     else:

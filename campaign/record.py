@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,12 @@ def check(
     return check_results(read_table(content, name, sheet=sheet), expectation(state), mapping=mapping, units=units)
 
 
+def recorded_before(store: Store, campaign: str, content: bytes) -> bool:
+    """Whether these very bytes were recorded in a campaign."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    return any(event.payload.get("source") == sha256 for event in store.events(campaign, kinds=[RESULTS_RECORDED]))
+
+
 def record(store: Store, state: State, checked: Check, content: bytes, name: str, *, by: str) -> Event | None:
     """Write a checked table to the ledger: samples, measurements, statuses and the file itself, in one transaction.
 
@@ -78,9 +84,9 @@ def record(store: Store, state: State, checked: Check, content: bytes, name: str
         InvalidInput: a row is rejected or needs an answer; nothing is written.
         Conflict: results were recorded by somebody else since `state` was read.
     """
-    sha256 = hashlib.sha256(content).hexdigest()
-    if any(event.payload.get("source") == sha256 for event in store.events(state.name, kinds=[RESULTS_RECORDED])):
+    if recorded_before(store, state.name, content):
         return None
+    sha256 = hashlib.sha256(content).hexdigest()
     if not checked.ok:
         raise InvalidInput(checked.problems)
     samples: dict[str, Sample] = {}
@@ -93,7 +99,7 @@ def record(store: Store, state: State, checked: Check, content: bytes, name: str
             continue
         candidate = state.space.design_candidate(result.design)
         label = result.label or f"{sha256[:6]}-{row.number}"
-        sample = samples.get(label) or _sample(state, label, candidate, set(samples))
+        sample = samples.get(label) or _sample(state, label, candidate, {s.recommendation for s in samples.values()})
         if sample not in state.samples:
             samples[label], candidates[candidate.id] = sample, candidate
         measurements += _measurements(state, sample, result, sha256)
@@ -112,14 +118,14 @@ def record(store: Store, state: State, checked: Check, content: bytes, name: str
     )
 
 
-def _sample(state: State, label: str, candidate: Candidate, made: set[str]) -> Sample:
+def _sample(state: State, label: str, candidate: Candidate, answered: Collection[str | None] = ()) -> Sample:
     """The sample of this label: as known, or a new one for the recommendation of this label or of this very design."""
     for known in state.samples:
         if known.label == label:
             return known
     answers = next((r for r in state.recommendations if r.label == label), None)
     if answers is None:
-        waiting = [r for r in state.pending if r.id not in state.sample_of and r.label not in made]
+        waiting = [r for r in state.pending if r.id not in state.sample_of and r.id not in answered]
         answers = next((r for r in waiting if r.candidate == candidate.id), None)
     return Sample(
         id=_id("s", state.name, label),
@@ -184,6 +190,6 @@ def state_status(store: Store, state: State, label: str, status: Mapping[str, An
         fix = suggestion(label, list(known)) if known else "recommend or ingest first"
         raise InvalidInput(Problem(f"campaign {state.name}", f"there is no sample {label!r}", fix))
     candidate = state.space.design_candidate(known[label])
-    sample = _sample(state, label, candidate, set())
+    sample = _sample(state, label, candidate)
     rows: list[Record] = [] if sample in state.samples else [candidate, sample]
     return store.append(state.name, STATUS_STATED, {"statuses": {sample.id: dict(status)}}, rows=rows, by=by)

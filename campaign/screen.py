@@ -30,10 +30,8 @@ def open_chunks(state: State, *, only: Indices | None = None, again: bool = Fals
         only: restrict the space to these candidates (a replay has values for some only).
         again: also candidates whose samples failed.
     """
-    tried = state.tried(again=again)
-    designs = [s.design for s in state.samples if s.candidate in tried]
-    designs += [r.design for r in state.pending]
-    closed = np.array(sorted({i for d in designs if (i := state.space.locate(d)) is not None}), dtype=np.int64)
+    tried = state.tried(again=again).values()
+    closed = np.array(sorted({i for d in tried if (i := state.space.locate(d)) is not None}), dtype=np.int64)
     pieces = state.space.chunks(CHUNK) if only is None else _pieces(only)
     for piece in pieces:
         rest = piece[~np.isin(piece, closed)]

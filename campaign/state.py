@@ -11,7 +11,7 @@ from typing import Any
 from campaign.spaces import Space, build_space
 from campaign.spec import CampaignSpec, Objective
 from db.chain import canonical
-from db.records import Batch, Candidate, Event, Measurement, Recommendation, Sample
+from db.records import Batch, Candidate, Design, Event, Measurement, Recommendation, Sample
 from db.store import Store
 
 CAMPAIGN_STARTED = "campaign.started"
@@ -96,14 +96,15 @@ class State:
         spec = self.spec.batch.controls
         return tuple(self.space.design_candidate(c.design) for c in spec for _ in range(c.n))
 
-    def tried(self, *, again: bool = False) -> frozenset[str]:
-        """Candidates not to be proposed: pending, measured, and (unless `again`) those whose samples failed.
+    def tried(self, *, again: bool = False) -> Mapping[str, Design]:
+        """Candidate id -> design of what is not to be proposed: pending, measured, failed (unless `again`), controls.
 
         A void sample says nothing of its design, which may be proposed again.
         """
         skip = {"void", "failed"} if again else {"void"}
-        made = {s.candidate for s in self.samples if self.status(s.id) not in skip}
-        return frozenset(made | {r.candidate for r in self.pending})
+        found = {s.candidate: s.design for s in self.samples if self.status(s.id) not in skip}
+        found |= {r.candidate: r.design for r in self.pending}
+        return found | {c.id: c.design for c in self.controls()}
 
     def composition(self, sample: Sample) -> Mapping[str, float | str]:
         """What a sample is known to be: its design, with the measured composition in place of the target's."""

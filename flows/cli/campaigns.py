@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from db.errors import Conflict
-from flows.cli.common import By, Db, Json, Name, UseFlow, console, emit, note, say, stages, table
+from flows.cli.common import By, Db, Json, Name, UseFlow, console, emit, note, say, stages, table, wrote
 
 if TYPE_CHECKING:
     from campaign.cards import RecommendedBatch
@@ -155,11 +155,12 @@ def report(
     campaign: Name,
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("report.html"),
     db: Db = None,
+    as_json: Json = False,
 ) -> None:
     """Write the report: one HTML file that needs no network."""
     from campaign import Campaign
 
-    say(f"wrote {Campaign.open(campaign, db=db).report(output)}")
+    wrote([Campaign.open(campaign, db=db).report(output)], as_json)
 
 
 def log(

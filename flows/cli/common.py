@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,6 +37,14 @@ def emit(value: Any) -> None:
 def say(text: str = "") -> None:
     """Print data for people on stdout, without markup."""
     print(text)
+
+
+def wrote(paths: Sequence[Path], as_json: bool) -> None:
+    """Say which files were written."""
+    if as_json:
+        emit({"wrote": [str(path) for path in paths]})
+    for path in paths if not as_json else ():
+        say(f"wrote {path}")
 
 
 def note(text: str) -> None:

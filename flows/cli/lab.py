@@ -33,11 +33,16 @@ def ingest(
 
     opened = Campaign.open(campaign, db=db, by=by)
     answers: dict[str, Any] = {"mapping": _pairs("--map", column), "units": _pairs("--unit", unit), "sheet": sheet}
+    before = opened.recorded(file)
     checked = opened.check(file, **answers)
     if as_json:
-        emit(_as_json(checked) | {"committed": commit and checked.ok})
+        emit(_as_json(checked) | {"committed": commit and checked.ok, "recorded_before": before})
+    elif before:
+        say("these very bytes were recorded before; there is nothing to do")
     else:
         _show(checked)
+    if before:
+        return
     if not checked.ok:
         note("nothing was recorded: put right what is listed, or answer by --map and --unit")
         raise typer.Exit(InvalidInput.exit_code)

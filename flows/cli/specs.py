@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.common import Db, Json, emit, note, say
+from flows.cli.common import Db, Json, emit, note, say, wrote
 
 
 def init(
     template: Annotated[str, typer.Option("--template", "-t", help="plate, table or alloy.")] = "plate",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; never overwritten.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Write a commented spec to start from."""
     from campaign.templates import write_template
 
-    for path in write_template(template, output):
-        say(f"wrote {path}")
+    wrote(write_template(template, output), as_json)
 
 
 def validate(
@@ -68,11 +68,14 @@ def schema() -> None:
     emit(json_schema())
 
 
-def db_upgrade(db: Db = None) -> None:
+def db_upgrade(db: Db = None, as_json: Json = False) -> None:
     """Bring a database of an older siteloop up to this one."""
     from db.store import Store
 
     before, after = Store.upgrade(db)
+    if as_json:
+        emit({"before": before, "after": after})
+        return
     say(f"schema {before} -> {after}" if before != after else f"schema {after} is current")
 
 

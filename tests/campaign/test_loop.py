@@ -243,3 +243,66 @@ def test_a_name_is_taken_once(start, tmp_path):
     path.write_text(yaml.safe_dump(spec_of()))
     with pytest.raises(Conflict):
         Campaign.start(path, db=f"sqlite:///{tmp_path}/db1.db")
+
+
+def test_objectives_measured_on_different_samples_are_learned_all_the_same(start):
+    campaign = start(
+        0, objectives=[{"name": "loss", "goal": "minimize", "unit": "mV"}, {"name": "cost", "goal": "minimize"}]
+    )
+    lines = ["sample_id,Ni,Fe,Co,Mn,loss (mV),cost"]
+    for i, (label, d) in enumerate(history(campaign)):
+        fractions = ",".join(f"{d.get(e, 0):.4f}" for e in ("Ni", "Fe", "Co", "Mn"))
+        lines.append(f"{label},{fractions}," + (f"{truth(d):.2f}," if i % 2 else f",{d.get('Co', 0):.3f}"))
+    campaign.ingest("\n".join(lines).encode(), name="two.csv", commit=True)
+    assert len(set(designs(campaign.recommend(2)))) == 2
+
+
+def test_two_samples_by_hand_do_not_answer_one_recommendation(start):
+    campaign = start()
+    first = campaign.recommend(2)[0]
+    campaign.ingest(results([("x", first.design), ("y", first.design)]), name="twice.csv", commit=True)
+    answers = [s.recommendation for s in campaign.state.samples if s.label in ("x", "y")]
+    assert answers == [first.id, None]
+
+
+def test_the_same_bytes_are_recorded_once(start):
+    campaign = start(0)
+    content = results(history(campaign))
+    campaign.ingest(content, name="a.csv", commit=True)
+    head = campaign.state.head
+    campaign.ingest(content, name="b.csv", commit=True)
+    assert campaign.state.head == head
+    assert campaign.recorded(content)
+
+
+def test_nothing_is_written_unless_every_row_is_good(start):
+    campaign = start(0)
+    head = campaign.state.head
+    good = results(history(campaign))
+    with pytest.raises(InvalidInput, match=r"bad\.csv"):
+        campaign.ingest(good + b"z,0.5,0.5,0,0,tall\n", name="bad.csv", commit=True)
+    assert campaign.state.head == head
+
+
+def test_a_worksheet_filled_in_comes_back(start, tmp_path):
+    import openpyxl
+
+    campaign = start()
+    batch = campaign.recommend(3)
+    path = campaign.worksheet(tmp_path / "b.xlsx")
+    book = openpyxl.load_workbook(path)
+    sheet = book["batch"]
+    header = [cell.value for cell in sheet[1]]
+    for i, row in enumerate(sheet.iter_rows(min_row=2), start=1):
+        if i == 3:
+            row[header.index("status")].value = "failed"
+            row[header.index("failure_mode")].value = "film delaminated"
+        else:
+            row[header.index("loss (mV)")].value = 300 + i
+    book.save(path)
+    campaign.ingest(path, commit=True)
+    state = campaign.state
+    assert state.pending == ()
+    assert [state.status(state.sample_of[r.id].id) for r in batch] == ["ok", "ok", "failed"]
+    with pytest.raises(InvalidInput, match="pdf"):
+        campaign.worksheet(tmp_path / "b.pdf")

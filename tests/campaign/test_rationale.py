@@ -63,7 +63,7 @@ def test_the_best_substitutions_are_neighbours_that_nobody_tried(believed):
     options = explain(state, belief, candidate)["objectives"]["loss"]["substitutions"]
     nearby = {state.space.candidate(int(i)).id for i in state.space.neighbours(20)}
     assert options
-    assert {o["candidate"] for o in options} <= nearby - state.tried()
+    assert {o["candidate"] for o in options} <= nearby - state.tried().keys()
     assert [o["change"] for o in options] == sorted(o["change"] for o in options)  # minimised
 
 
