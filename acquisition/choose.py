@@ -15,7 +15,7 @@ from botorch.utils.safe_math import log_fatplus, logmeanexp
 from torch import Tensor
 
 from acquisition.objectives import Goal, score
-from acquisition.pool import CachedPool, CachedSampler
+from acquisition.pool import N_SAMPLES, CachedPool, CachedSampler
 
 ACQUISITIONS = ("qLogEI", "qLogNEI", "UCB", "Thompson", "greedy", "max_variance")
 JOINT_LIMIT = 4096
@@ -84,7 +84,7 @@ def choose(
     seed: int,
     X_pending: Tensor | None = None,
     beta: float = 4.0,
-    noise_variance: float = 0.0,
+    noise_variance: Sequence[float] = (),
 ) -> Selection:
     """Choose `q` distinct rows of a pool, jointly and around the pending ones.
 
@@ -100,7 +100,7 @@ def choose(
         seed: of the joint samples.
         X_pending: designs recommended and not yet measured, `n_pending x d`.
         beta: of the upper confidence bound (Srinivas et al. 2010).
-        noise_variance: of one measurement; max-variance counts a pick as measured with it.
+        noise_variance: of one measurement of each output; max-variance counts a pick as measured with it.
 
     Raises:
         ValueError: the acquisition is unknown, or the pool is empty.
@@ -111,7 +111,8 @@ def choose(
         raise ValueError("the pool is empty: nothing is left to choose from")
     n, q = len(X), min(q, len(X))
     X_pending = X[:0] if X_pending is None else X_pending
-    pool = CachedPool(model, torch.cat([X, X_pending, X_observed]), seed=seed)
+    draws = max(N_SAMPLES, q) if acquisition == "Thompson" else N_SAMPLES
+    pool = CachedPool(model, torch.cat([X, X_pending, X_observed]), seed=seed, n_samples=draws)
     rows = torch.arange(len(pool.mean), dtype=X.dtype).unsqueeze(-1)
     pending, observed = rows[n : n + len(X_pending)], rows[n + len(X_pending) :]
     if acquisition == "Thompson":
@@ -218,11 +219,12 @@ def _thompson(pool: CachedPool, n: int, q: int, goals: Sequence[Goal]) -> Select
     return Selection(picked, [float(sample[row]) for sample, row in zip(scores, picked, strict=True)])
 
 
-def _max_variance(pool: CachedPool, n: int, q: int, pending: list[int], noise_variance: float) -> Selection:
+def _max_variance(pool: CachedPool, n: int, q: int, pending: list[int], noise_variance: Sequence[float]) -> Selection:
     """The row whose noise-free value is least known, given that the picks before it are measured (Seo et al. 2000)."""
     scale = pool.covariance.diagonal(dim1=-2, dim2=-1).mean(-1).clamp_min(1e-300)
     covariance = (pool.covariance / scale[:, None, None]).clone()
-    noise = max(noise_variance, 1e-9) / scale
+    given = torch.tensor(noise_variance or [0.0] * len(scale), dtype=scale.dtype)
+    noise = (given / scale).clamp_min(1e-9)
 
     def measure(row: int) -> None:
         column = covariance[:, :, row]

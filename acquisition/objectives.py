@@ -18,10 +18,14 @@ class Goal:
     """What is wanted of one output: as large as possible (`target` None), or as near to `target` as possible."""
 
     target: float | None = None
+    tolerance: float = 0.0
+    """Distance from the target that is as good as the target itself."""
 
     def score(self, values: Tensor) -> Tensor:
-        """Larger is better: the values themselves, or minus their distance to the target. Same shape as `values`."""
-        return values if self.target is None else -(values - self.target).abs()
+        """Larger is better: the values, or minus their distance to the target beyond the tolerance; shape kept."""
+        if self.target is None:
+            return values
+        return -((values - self.target).abs() - self.tolerance).clamp_min(0)
 
 
 def score(goals: Sequence[Goal], samples: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from campaign.campaign import Campaign
 from campaign.plate import Plate, initial_draw, random_order, regret, score
 from campaign.spaces import variables
 from campaign.spec import CampaignSpec
+from db.errors import Problem, UsageError
 from db.store import Store
 
 RANDOM_SEEDS = 200
@@ -31,6 +32,23 @@ class Protocol:
     initial: int = 10
     batch: int = 5
     budget: int = 100
+
+    def check(self, spec: CampaignSpec, plate: Plate) -> None:
+        """Whether a replay can run like this.
+
+        Raises:
+            UsageError: nothing would be left to recommend, or the spec has several objectives.
+        """
+        found = []
+        if self.initial >= min(self.budget, len(plate)):
+            limit = min(self.budget, len(plate))
+            what = f"{self.initial} initial experiments leave nothing of {limit} to recommend"
+            found.append(Problem("--initial", what, f"use less than {limit}, or a larger --budget or table"))
+        if len(spec.objectives) > 1:
+            what = f"a replay follows one objective, the spec has {len(spec.objectives)}"
+            found.append(Problem("spec, objectives", what, "write a spec with the one to replay"))
+        if found:
+            raise UsageError(found)
 
 
 @dataclass(frozen=True)
@@ -79,7 +97,11 @@ def replay(
         seed: of the initial draw and of the campaign.
         protocol: sizes.
         progress: called with the number of experiments done.
+
+    Raises:
+        UsageError: as `Protocol.check`.
     """
+    protocol.check(spec, plate)
     objective = spec.objectives[0]
     batch_only: dict[str, Any] = {"seed": seed, "explain": "none", "batch": {"size": protocol.batch}}
     changed = CampaignSpec.model_validate(spec.resolved() | batch_only)
@@ -128,14 +150,17 @@ def summarise(plate: Plate, replays: Sequence[Replay], protocol: Protocol, level
 
     Returns:
         Plain values: per figure of `plate.score` its mean and standard error for siteloop and for `RANDOM_SEEDS` random
-        campaigns, the acceleration (ratio of the mean experiments to the first of the best 1 %), and `coverage`.
+        campaigns, how many never found any of the best 1 % (each counts as one more than the budget), the acceleration
+        (ratio of the mean experiments to the first of the best 1 %), and `coverage`.
     """
+    mine = [r.scores for r in replays]
     chance = [
         score(plate, random_order(plate, initial=protocol.initial, budget=protocol.budget, seed=s), protocol.initial)
         for s in range(RANDOM_SEEDS)
     ]
     figures = ("first", "found", "regret")
-    ours = {name: _mean([r.scores[name] for r in replays]) for name in figures}
+    never = {who: sum(s["found"] == 0 for s in scores) for who, scores in (("siteloop", mine), ("random", chance))}
+    ours = {name: _mean([m[name] for m in mine]) for name in figures}
     theirs = {name: _mean([c[name] for c in chance]) for name in figures}
     return {
         "seeds": [r.seed for r in replays],
@@ -144,6 +169,7 @@ def summarise(plate: Plate, replays: Sequence[Replay], protocol: Protocol, level
         "outside_space": plate.outside,
         "siteloop": ours,
         "random": theirs,
+        "never_found": never,
         "acceleration": theirs["first"]["mean"] / ours["first"]["mean"],
         "coverage": coverage(replays, level),
     }

@@ -39,7 +39,7 @@ def sign(objective: Objective) -> float:
 
 def goal(objective: Objective) -> Goal:
     """The objective as `acquisition` understands it."""
-    return Goal(target=objective.target)
+    return Goal(target=objective.target, tolerance=objective.tolerance or 0.0)
 
 
 @dataclass(frozen=True)
@@ -52,22 +52,41 @@ class Training:
     strata: tuple[str, ...]
     labels: tuple[str, ...]
     """Sample labels, row by row."""
-    candidates: tuple[str, ...]
-    """Candidate ids, row by row."""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def exact(self) -> Training:
+        """The rows that surrogates learn from: those that are not censored."""
+        rows = (self.targets.censor[:, 0] == 0).nonzero().flatten()
+        if len(rows) == len(self):
+            return self
+        kept = rows.tolist()
+        t = self.targets
+        targets = Targets(
+            value=t.value[rows],
+            variance=None if t.variance is None else t.variance[rows],
+            censor=t.censor[rows],
+            groups=tuple(t.groups[i] for i in kept),
+        )
+        return Training(
+            X=self.X[kept],
+            targets=targets,
+            strata=tuple(self.strata[i] for i in kept),
+            labels=tuple(self.labels[i] for i in kept),
+        )
 
 
 def training(state: State, objective: Objective) -> Training:
     """The data of one objective. Samples of one design are one group, so that no split parts them."""
     seen = state.observations(objective.name)
     designs = [state.space.design_candidate(state.composition(o.sample)) for o in seen]
-    variances = [o.variance for o in seen]
-    known = bool(seen) and all(v is not None and v > 0 for v in variances)
+    stated = [o.stated_variance for o in seen]
+    known = bool(seen) and all(v is not None and v > 0 for v in stated)
     targets = Targets(
         value=torch.tensor([[sign(objective) * o.value] for o in seen], dtype=torch.float64).reshape(-1, 1),
-        variance=torch.tensor(variances, dtype=torch.float64).reshape(-1, 1) if known else None,
+        variance=torch.tensor(stated, dtype=torch.float64).reshape(-1, 1) if known else None,
         censor=torch.tensor([[int(sign(objective)) * o.censor] for o in seen], dtype=torch.int8).reshape(-1, 1),
         groups=tuple(c.id for c in designs),
     )
@@ -77,7 +96,6 @@ def training(state: State, objective: Objective) -> Training:
         targets=targets,
         strata=tuple(c.stratum for c in designs),
         labels=tuple(o.sample.label for o in seen),
-        candidates=tuple(o.sample.candidate for o in seen),
     )
 
 
@@ -175,8 +193,7 @@ class ObjectiveBelief:
 
     def best_measured(self) -> float:
         """Best measured score, larger is better; censored values do not count."""
-        exact = self.data.targets.value[self.data.targets.censor == 0]
-        return float(goal(self.objective).score(exact).max())
+        return float(goal(self.objective).score(self.data.exact.targets.value).max())
 
 
 @dataclass(frozen=True)
@@ -207,9 +224,9 @@ MINIMUM_TO_LEARN = 2
 
 
 def learnable(state: State) -> bool:
-    """Whether every objective has enough exact values to fit a surrogate."""
+    """Whether every objective has exact values of enough different designs to fit a surrogate."""
     return all(
-        sum(o.censor == 0 for o in state.observations(objective.name)) >= MINIMUM_TO_LEARN
+        len({o.sample.candidate for o in state.observations(objective.name) if o.censor == 0}) >= MINIMUM_TO_LEARN
         for objective in state.objectives
     )
 
@@ -230,12 +247,13 @@ def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str
     data = training(state, objective)
     encode = encoder(state)
     bags = encode(torch.as_tensor(data.X, dtype=torch.float64), stratum=data.strata)
+    n = len(data.exact)
     before = last_choice(state, objective)
     wanted = state.spec.model.type
     if wanted != "auto":
-        recipes, scored_at = [recipe_from(wanted)], len(data)
-    elif before is None or needs_rescoring(before["scored_at"], len(data)):
-        recipes, scored_at = [recipe_from(tag) for tag in AUTO_RECIPES], len(data)
+        recipes, scored_at = [recipe_from(wanted)], n
+    elif before is None or needs_rescoring(before["scored_at"], n):
+        recipes, scored_at = [recipe_from(tag) for tag in AUTO_RECIPES], n
     else:
         recipes, scored_at = [recipe_from(before["recipe"])], before["scored_at"]
     incumbent = recipe_from(before["recipe"]) if before else None
@@ -295,5 +313,5 @@ def working_alpha(state: State, objective: Objective, level: float) -> float:
 
 def belief_score(belief: ObjectiveBelief, values: Array) -> Array:
     """Values in the user's unit as scores, larger is better."""
-    target = belief.objective.target
-    return sign(belief.objective) * values if target is None else -np.abs(values - target)
+    oriented = torch.as_tensor(sign(belief.objective) * values, dtype=torch.float64)
+    return goal(belief.objective).score(oriented).numpy()

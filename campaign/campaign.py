@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +17,7 @@ from db.rows import Record
 from db.store import Store
 
 if TYPE_CHECKING:
+    from campaign.record import Reading
     from campaign.screen import Indices
     from campaign.spec import CampaignSpec
     from lab_io.schema import Check
@@ -92,58 +93,36 @@ class Campaign:
         with self._store.reading():
             return load_state(self._store, self.name)
 
-    def check(
-        self,
-        file: str | Path | bytes,
-        *,
-        name: str | None = None,
-        mapping: Mapping[str, str] | None = None,
-        units: Mapping[str, str] | None = None,
-        sheet: str | None = None,
-    ) -> Check:
+    def check(self, file: str | Path | bytes | Reading, **answers: Any) -> Check:
         """Read a table of results and say of every row whether it would be accepted; nothing is written.
 
         Args:
-            file: path of a CSV or spreadsheet file, or its bytes.
-            name: what to call it in messages; needed with bytes.
-            mapping: column of the file -> our name for it.
-            units: column of the file -> its unit, where the file does not say.
-            sheet: of a workbook with several.
+            file: path of a CSV or spreadsheet file, its bytes, or a `record.Reading` of it.
+            **answers: `name`, what to call the file in messages; `mapping`, column of the file -> our name for it;
+                `units`, column of the file -> its unit where the file does not say; `sheet` of a workbook.
 
         Raises:
             InvalidInput: the file cannot be read as a table at all.
         """
-        content, shown = record.read(file, name)
-        return record.check(self.state, content, shown, mapping=mapping, units=units, sheet=sheet)
+        return record.check(self.state, record.read(file, **answers))
 
-    def ingest(
-        self,
-        file: str | Path | bytes,
-        *,
-        commit: bool = False,
-        name: str | None = None,
-        mapping: Mapping[str, str] | None = None,
-        units: Mapping[str, str] | None = None,
-        sheet: str | None = None,
-    ) -> Check:
-        """Check a table of results and, with `commit`, record all of it or nothing; the same bytes twice are a no-op.
+    def ingest(self, file: str | Path | bytes | Reading, *, commit: bool = False, **answers: Any) -> Check:
+        """Check a table of results and, with `commit`, record all of it or nothing. Arguments as for `check`.
 
-        Arguments are those of `check`.
+        The same bytes, read in the same way, are a no-op the second time.
 
         Raises:
             InvalidInput: with `commit`, any row is rejected or needs an answer.
-            Conflict: results were recorded by somebody else at the same moment.
+            Conflict: others kept recording at the same moment.
         """
-        content, shown = record.read(file, name)
-        state = self.state
-        checked = record.check(state, content, shown, mapping=mapping, units=units, sheet=sheet)
-        if commit:
-            record.record(self._store, state, checked, content, shown, by=self._by)
-        return checked
+        reading = record.read(file, **answers)
+        if not commit:
+            return record.check(self.state, reading)
+        return record.ingest(self._store, self.name, reading, by=self._by)
 
-    def recorded(self, file: str | Path | bytes) -> bool:
-        """Whether these very bytes were ingested before; ingesting them again is a no-op."""
-        return record.recorded_before(self._store, self.name, record.read(file, None)[0])
+    def recorded(self, file: str | Path | bytes | Reading, **answers: Any) -> bool:
+        """Whether these very bytes, read in this way, were ingested before. Arguments as for `check`."""
+        return record.recorded_before(self._store, self.name, record.read(file, **answers))
 
     def recommend(
         self,
@@ -169,22 +148,12 @@ class Campaign:
 
         Raises:
             InvalidInput: nothing is left to recommend.
-            Conflict: somebody else recommended a batch at the same moment; the message names it.
+            BatchConflict: somebody else recommended a batch at the same moment; the message names it.
         """
-        from campaign.propose import Request, open_batch, propose, record_batch
+        from campaign.propose import Request, recommend
 
-        state = self.state
-        standing = None if more else open_batch(state)
-        if standing is not None:
-            items = tuple(r for r in state.recommendations if r.batch == standing.id)
-            note = f"batch {standing.number} is open and nothing was recorded since; `--more` proposes a further one"
-            return RecommendedBatch(standing, items, (note,), repeated=True)
-        stage("read the campaign")
-        proposal = propose(state, Request(size=n, again=again, only=only), stage=stage)
-        if not dry_run:
-            stage("record")
-            record_batch(self._store, state, proposal, by=self._by)
-        return RecommendedBatch(proposal.batch, proposal.recommendations, proposal.notes, recorded=not dry_run)
+        request = Request(size=n, more=more, dry_run=dry_run, again=again, only=only)
+        return recommend(self._store, self.name, request, by=self._by, stage=stage)
 
     def screen(self, top: int = 50) -> list[dict[str, Any]]:
         """Predict the whole space and rank it by the predicted median of the first objective; nothing is pending.

@@ -90,18 +90,19 @@ class RecommendedBatch(Sequence[Recommendation]):
         """One row a recommendation: sample_id, design columns, median and interval ends by level."""
         import pandas as pd
 
+        designs = list(dict.fromkeys(key for r in self.items for key in r.design))
         rows = []
         for r in self.items:
-            row: dict[str, Any] = {"rank": r.rank, "sample_id": r.label, "stratum": r.stratum, **r.design}
+            row: dict[str, Any] = {"rank": r.rank, "sample_id": r.label, "stratum": r.stratum}
+            row |= {name: r.design.get(name, 0.0) for name in designs}
             for name, expected in r.prediction.items():
                 row[f"{name} median"] = expected["median"]
                 for level, interval in expected["intervals"].items():
                     row[f"{name} {level} lower"] = interval.get("lower")
                     row[f"{name} {level} upper"] = interval.get("upper")
+                row[f"{name} P(better)"] = expected["probability_of_beating"]
             rows.append(row)
-        frame = pd.DataFrame(rows)
-        designs = list(dict.fromkeys(key for r in self.items for key in r.design))
-        return frame.fillna(dict.fromkeys(designs, 0.0))
+        return pd.DataFrame(rows)
 
     def _repr_html_(self) -> str:
         return self.to_frame().to_html(index=False, float_format=lambda v: f"{v:.4g}")

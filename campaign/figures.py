@@ -6,11 +6,10 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from campaign.belief import stored_interval
 from campaign.spec import Objective
 from campaign.state import State
+from campaign.status import loss
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -68,23 +67,19 @@ def history(state: State, objective: Objective) -> str:
     """Every measured value in the order of the ledger, and the best so far."""
     batch_of = {r.id: r.batch.rpartition("/b")[2] for r in state.recommendations}
     order = {m.sample: i for i, m in enumerate(state.measurements)}
-    seen = sorted(state.observations(objective.name), key=lambda o: order[o.sample.id])
-    values = np.array([o.value for o in seen])
-    if objective.goal == "match":
-        closest = np.abs(values - float(objective.target or 0))
-        best = [values[: i + 1][closest[: i + 1].argmin()] for i in range(len(values))]
-    else:
-        best = (np.minimum if objective.goal == "minimize" else np.maximum).accumulate(values).tolist()
+    seen = sorted((o for o in state.observations(objective.name) if o.censor == 0), key=lambda o: order[o.sample.id])
+    values = [o.value for o in seen]
+    best = [min(values[: i + 1], key=lambda v: loss(objective, v)) for i in range(len(values))]
     labels = [f"{o.sample.label}, batch {batch_of.get(o.sample.recommendation or '', 'none')}" for o in seen]
     figure = blank("sample", _axis(objective))
     x = list(range(1, len(seen) + 1))
-    figure.add_scatter(x=x, y=values.tolist(), text=labels, mode="markers", name="measured", marker={"color": BLUE})
+    figure.add_scatter(x=x, y=values, text=labels, mode="markers", name="measured", marker={"color": BLUE})
     figure.add_scatter(x=x, y=best, mode="lines", name="best so far", line={"color": ORANGE, "shape": "hv"})
     return piece(figure, f"history-{objective.name}")
 
 
 def parity(state: State, objective: Objective) -> str:
-    """Predicted before against measured after, with the interval at the spec's first level."""
+    """Predicted before against measured after, with the interval at the spec's first level; empty before the first."""
     level = state.spec.intervals.levels[0]
     values = {o.sample.id: o.value for o in state.observations(objective.name) if o.censor == 0}
     points = []
@@ -92,22 +87,21 @@ def parity(state: State, objective: Objective) -> str:
         sample, ends = state.sample_of.get(r.id), stored_interval(r.prediction, objective.name, level)
         if sample is not None and sample.id in values and objective.name in r.prediction:
             points.append((r.label, r.prediction[objective.name]["median"], values[sample.id], ends))
+    if not points:
+        return ""
     figure = blank(f"predicted {_axis(objective)}", "measured")
-    if points:
-        labels, predicted, measured, intervals = zip(*points, strict=True)
-        half = [(e[1] - p, p - e[0]) if e else (0.0, 0.0) for p, e in zip(predicted, intervals, strict=True)]
-        bars = {"type": "data", "symmetric": False, "array": [h[0] for h in half], "arrayminus": [h[1] for h in half]}
-        low, high = min(*predicted, *measured), max(*predicted, *measured)
-        figure.add_scatter(
-            x=predicted,
-            y=measured,
-            text=labels,
-            error_x=bars | {"color": GREY, "thickness": 1},
-            mode="markers",
-            name=f"with {100 * level:g} % interval",
-            marker={"color": BLUE},
-        )
-        figure.add_scatter(
-            x=[low, high], y=[low, high], mode="lines", name="equal", line={"color": ORANGE, "dash": "dot"}
-        )
+    labels, predicted, measured, intervals = zip(*points, strict=True)
+    half = [(e[1] - p, p - e[0]) if e else (0.0, 0.0) for p, e in zip(predicted, intervals, strict=True)]
+    bars = {"type": "data", "symmetric": False, "array": [h[0] for h in half], "arrayminus": [h[1] for h in half]}
+    low, high = min(*predicted, *measured), max(*predicted, *measured)
+    figure.add_scatter(
+        x=predicted,
+        y=measured,
+        text=labels,
+        error_x=bars | {"color": GREY, "thickness": 1},
+        mode="markers",
+        name=f"with {100 * level:g} % interval",
+        marker={"color": BLUE},
+    )
+    figure.add_scatter(x=[low, high], y=[low, high], mode="lines", name="equal", line={"color": ORANGE, "dash": "dot"})
     return piece(figure, f"parity-{objective.name}")

@@ -5,8 +5,6 @@ The best 1 % is the ceil(0.01 n) best candidates, ties included. Regret is (best
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +14,11 @@ from numpy.typing import NDArray
 
 from campaign.spaces import Space, variables
 from campaign.spec import Objective
+from campaign.status import loss
 from db.errors import InvalidInput, Problem
+from lab_io.findings import CellError
+from lab_io.tables import cell_text, read_table
+from lab_io.units import convert, split_header
 
 Array = NDArray[np.float64]
 
@@ -33,8 +35,8 @@ class Plate:
     """Candidates of the space without a value."""
     outside: int
     """Rows of the file that lie outside the space."""
-    minimize: bool
-    """Direction of the objective."""
+    losses: Array
+    """Of each, smaller is better: the values, negated, or their distances to the target."""
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -60,49 +62,57 @@ def load_plate(
         unit: of the value column, if the file does not say.
 
     Raises:
-        InvalidInput: columns are missing, cells are no numbers, or no row lies in the space; all problems at once.
+        InvalidInput: it is no table, a column or the unit is missing, cells are no numbers, or no row is in the space.
     """
-    from lab_io.units import convert, split_header
-
-    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
-    header, body, first = (list(columns), rows, 1) if columns else (rows[0] if rows else [], rows[1:], 2)
-    split = [split_header(cell) for cell in header]
-    names, units = [s[0] for s in split], [s[1] for s in split]
-    needed = (*space.components, objective.name)
+    if columns:
+        content = ",".join(columns).encode() + b"\n" + content
+    table = read_table(content, name)
+    shift = 1 if columns else 0  # rows are called by their number in the file
+    split = [split_header(cell) for cell in table.header]
+    names = [s[0] for s in split]
+    needed = (*variables(space), objective.name)
     if missing := [c for c in needed if c not in names]:
-        what = f"there is no column {', '.join(missing)}; the columns are {', '.join(names) or 'none'}"
+        what = f"there is no column {', '.join(missing)}; the columns are {', '.join(names)}"
         fix = f"name the columns of a file without a header: `--columns {','.join(needed)}`"
         raise InvalidInput(Problem(name, what, fix))
-    at = names.index(objective.name)
-    given = unit or units[at] or objective.unit
+    at = {column: names.index(column) for column in needed}
+    given = unit or split[at[objective.name]][1]
+    if objective.unit and not given:
+        what = f"nothing says in which unit {objective.name} is"
+        raise InvalidInput(Problem(name, what, f"write `{objective.name} ({objective.unit})` in the header, or --unit"))
+    words = {column.name for column in space.side_columns() if column.kind == "category"}
     problems: list[Problem] = []
     found: dict[int, list[float]] = {}
     outside = 0
-    for number, row in enumerate(body, start=first):
-        if not any(cell.strip() for cell in row):
+    for row in table.rows:
+        cells = {column: cell_text(row.cells[at[column]]).strip() for column in needed}
+        where = f"{name}, row {row.number - shift}"
+        if bad := [column for column in needed if column not in words and not _is_number(cells[column])]:
+            problems.append(
+                Problem(where, f"no number in {', '.join(bad)}", "write a number such as 0.3 in every cell")
+            )
             continue
-        cells = dict(zip(names, row, strict=False))
-        bad = [n for n in needed if not _is_number(cells.get(n, ""))]
-        if bad:
-            what = f"no number in {', '.join(bad)}"
-            problems.append(Problem(f"{name}, row {number}", what, "write a number such as 0.3 in every cell"))
-            continue
-        index = space.locate({n: cells[n] for n in variables(space) if n in cells})
+        try:
+            value = convert(float(cells.pop(objective.name)), given or "", objective.unit)
+        except CellError as error:
+            raise InvalidInput(Problem(name, error.what, error.fix)) from None
+        index = space.locate(cells)
         if index is None:
             outside += 1
         else:
-            found.setdefault(index, []).append(convert(float(row[at]), given, objective.unit))
+            found.setdefault(index, []).append(value)
     if problems:
         raise InvalidInput(problems)
     if not found:
         what = f"none of its {outside} rows lies in the space"
         raise InvalidInput(Problem(name, what, "check the columns, the elements and the divisions"))
+    values = np.array([np.mean(v) for v in found.values()])
     return Plate(
         indices=np.array(list(found), dtype=np.int64),
-        values=np.array([np.mean(v) for v in found.values()]),
+        values=values,
         unmeasured=space.count - len(found),
         outside=outside,
-        minimize=objective.goal == "minimize",
+        losses=np.array([loss(objective, v) for v in values]),
     )
 
 
@@ -125,7 +135,7 @@ def score(plate: Plate, order: Sequence[int], initial: int) -> dict[str, float]:
         `first`: experiments to the first of the best 1 % (one more than there were if it never came); `found`: fraction
         of the best 1 % found; `regret`: mean regret over the experiments after the initial ones.
     """
-    y = plate.values if plate.minimize else -plate.values
+    y = plate.losses
     threshold = np.sort(y)[math.ceil(0.01 * len(y)) - 1]
     top = set(np.flatnonzero(y <= threshold).tolist())
     hits = [i + 1 for i, row in enumerate(order) if row in top]
@@ -138,7 +148,7 @@ def score(plate: Plate, order: Sequence[int], initial: int) -> dict[str, float]:
 
 def regret(plate: Plate, order: Sequence[int]) -> list[float]:
     """Regret after each experiment: 0 at the optimum, 1 at the median of the plate."""
-    y = plate.values if plate.minimize else -plate.values
+    y = plate.losses
     span = float(np.median(y) - y.min()) or 1.0
     return ((np.minimum.accumulate(y[list(order)]) - y.min()) / span).tolist()
 

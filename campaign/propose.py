@@ -12,12 +12,14 @@ import torch
 
 from acquisition.choose import choose
 from campaign.belief import Belief, believe, learnable
+from campaign.cards import RecommendedBatch
 from campaign.filling import SAMPLE, spread
 from campaign.rationale import expectation, explain, noise_floor
-from campaign.screen import Indices, open_chunks, screen
+from campaign.screen import Indices, open_sample, screen
 from campaign.sentences import warnings_about
-from campaign.state import BATCH_RECOMMENDED, State, batch_seed
-from db.errors import InvalidInput, Problem
+from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, State, batch_seed, load_state
+from campaign.writing import retried
+from db.errors import Conflict, InvalidInput, Problem
 from db.records import Batch, Candidate, ModelVersion, Recommendation
 from db.store import Store
 from surrogates.recipes import recipe_hash
@@ -40,11 +42,15 @@ class Request:
 
     Attributes:
         size: batch size, controls included where there is room for more than them; None for the spec's.
+        more: a further batch, even while the latest one is open.
+        dry_run: compute, and record nothing.
         again: candidates whose samples failed may be proposed again.
         only: restrict the space to these candidate indices (a replay has values for some only).
     """
 
     size: int | None = None
+    more: bool = False
+    dry_run: bool = False
     again: bool = False
     only: Indices | None = None
 
@@ -55,6 +61,58 @@ def open_batch(state: State) -> Batch | None:
         return None
     latest = state.batches[-1]
     return latest if any(r.batch == latest.id for r in state.pending) else None
+
+
+class BatchConflict(Conflict):
+    """Somebody else recommended a batch at the same moment."""
+
+
+def recommend(
+    store: Store, name: str, request: Request, *, by: str, stage: Callable[[str], None] = lambda _: None
+) -> RecommendedBatch:
+    """The open batch again, or the next one, computed and written down.
+
+    Args:
+        store: where the campaign is.
+        name: of the campaign.
+        request: what is asked.
+        by: who asks.
+        stage: called with a name when a stage begins.
+
+    Raises:
+        InvalidInput: nothing is left to recommend.
+        BatchConflict: somebody else recommended a batch at the same moment. Results that came in between are taken in.
+    """
+    seen: int | None = None
+
+    def attempt() -> RecommendedBatch:
+        nonlocal seen
+        stage("read the campaign")
+        with store.reading():
+            state = load_state(store, name)
+        if seen is not None and len(state.batches) > seen:
+            latest = state.batches[-1]
+            labels = ", ".join(r.label for r in state.recommendations if r.batch == latest.id)
+            what = f"batch {latest.number} ({labels}) was recommended by somebody else at the same moment"
+            raise BatchConflict(
+                Problem(f"campaign {name}", what, "make that one, or ask for a further one with --more")
+            )
+        seen = len(state.batches)
+        standing = None if request.more else open_batch(state)
+        if standing is not None:
+            items = tuple(r for r in state.recommendations if r.batch == standing.id)
+            note = f"batch {standing.number} is open and nothing was recorded since; --more proposes a further one"
+            kept = f"it stays at {len(items)}, not {request.size}"
+            notes = (note, kept) if request.size not in (None, len(items)) else (note,)
+            return RecommendedBatch(standing, items, notes, repeated=True)
+        proposal = propose(state, request, stage=stage)
+        if not request.dry_run:
+            stage("record")
+            record_batch(store, state, proposal, by=by)
+        recorded = not request.dry_run
+        return RecommendedBatch(proposal.batch, proposal.recommendations, proposal.notes, recorded=recorded)
+
+    return retried(attempt)
 
 
 def propose(state: State, request: Request, *, stage: Callable[[str], None] = lambda _: None) -> Proposal:
@@ -116,14 +174,23 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
     notes = list(picked.notes)
     if len(picked.candidates) < wanted:
         notes.append(f"only {len(picked.candidates)} candidates are left, {wanted} were asked for")
+    notes += over_budget(state, len(recommendations))
     return Proposal(batch, recommendations, tuple(notes), picked.models)
+
+
+def over_budget(state: State, size: int) -> list[str]:
+    """What a further batch of `size` does to the spec's budget, in words; nothing while it holds."""
+    budget = state.spec.budget
+    made = len(state.samples) + sum(r.id not in state.sample_of for r in state.pending) + size
+    counts = (("samples", budget.samples, made), ("batches", budget.batches, len(state.batches) + 1))
+    return [f"over budget: {used} {word} of {limit}" for word, limit, used in counts if limit and used > limit]
 
 
 def record_batch(store: Store, state: State, proposal: Proposal, *, by: str) -> None:
     """Write a batch to the ledger; its items are pending from then on.
 
     Raises:
-        Conflict: another batch was recommended since `state` was read.
+        Overtaken: a batch was recommended or results were recorded since `state` was read.
     """
     candidates = [Candidate(r.candidate, r.design, r.stratum) for r in proposal.recommendations]
     store.append(
@@ -133,7 +200,7 @@ def record_batch(store: Store, state: State, proposal: Proposal, *, by: str) -> 
         rows=[*candidates, proposal.batch, *proposal.recommendations],
         by=by,
         after=state.head.seq,
-        unless={BATCH_RECOMMENDED},
+        unless={BATCH_RECOMMENDED, *RESULT_KINDS},
     )
     for version in proposal.models:
         store.put_model_version(version)
@@ -151,10 +218,7 @@ class _Picked:
 
 def _fill(state: State, request: Request, wanted: int, seed: int) -> _Picked:
     """A space-filling batch: nothing is learnt yet, so nothing is predicted."""
-    chunks = list(open_chunks(state, only=request.only, again=request.again))
-    indices = np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int64)
-    if len(indices) > SAMPLE:
-        indices = np.sort(np.random.default_rng(seed).choice(indices, SAMPLE, replace=False))
+    indices = open_sample(state, SAMPLE, seed, only=request.only, again=request.again)
     closed = [r.design for r in state.pending] + [s.design for s in state.samples]
     X, taken = _scaled(state, state.space.X(indices)), [_scaled(state, state.space.x_of(d)[None])[0] for d in closed]
     rows = spread(X, state.space.stratum(indices), wanted, taken=np.array(taken).reshape(len(taken), X.shape[1]))
@@ -196,7 +260,7 @@ def _choose(state: State, request: Request, wanted: int, seed: int, stage: Calla
         seed=seed,
         X_pending=torch.from_numpy(pending),
         beta=getattr(acquisition, "beta", 4.0),
-        noise_variance=belief.objectives[0].noise_variance(),
+        noise_variance=[b.noise_variance() for b in belief.objectives],
     )
     candidates = [state.space.candidate(int(indices[row])) for row in selection.rows]
     stage("explain")
@@ -238,6 +302,7 @@ def _settings(state: State, belief: Belief) -> dict[str, Any]:
                 "measured": len(b.data),
                 "scored_at": b.scored_at,
                 "reason": b.choice.reason,
+                "notes": list(b.choice.fitted.notes),
                 "working_alpha": {f"{level:g}": alpha for level, alpha in b.alphas.items()},
             }
             for b in belief.objectives
@@ -246,7 +311,15 @@ def _settings(state: State, belief: Belief) -> dict[str, Any]:
 
 
 def _notes(belief: Belief) -> tuple[str, ...]:
-    return tuple(f"{b.objective.name}: {b.choice.reason}" for b in belief.objectives)
+    told = [f"{b.objective.name}: {b.choice.reason}" for b in belief.objectives]
+    for b in belief.objectives:
+        told += [
+            f"{b.objective.name}: {100 * level:g} % intervals are computed at {100 * (1 - alpha):.0f} %, "
+            "because of the coverage of past batches"
+            for level, alpha in b.alphas.items()
+            if abs(1 - alpha - level) > 0.005
+        ]
+    return tuple(told + [f"{b.objective.name}: {note}" for b in belief.objectives for note in b.choice.fitted.notes])
 
 
 def _models(state: State, belief: Belief, seed: int) -> tuple[ModelVersion, ...]:

@@ -26,6 +26,7 @@ GATE_AGREEMENT = 0.5
 """Rank correlation between attention and the size of the element effects from which attention is reliable."""
 DEFAULT_STEP = 0.1
 """Change of a fraction where the spec asks for no explanation but somebody else does."""
+QUADRATURE_NODES = 64
 NEIGHBOURS = 3
 SUBSTITUTIONS = 3
 
@@ -52,44 +53,63 @@ def expectation(belief: ObjectiveBelief, X: Array, strata: Sequence[str], noise_
         (best posterior mean among the measured), the probability of beating it by the noise floor (jointly, noise-free)
         and whether choosing it exploits or explores.
     """
-    data, objective = belief.data, belief.objective
+    data, objective, n = belief.data.exact, belief.objective, len(X)
     mean, covariance = belief.joint(np.concatenate([X, data.X]))
     scores = belief_score(belief, mean)
-    incumbent = len(X) + int(scores[len(X) :].argmax())
+    best = n + int(scores[n:].argmax())
+    incumbent = {
+        "sample": data.labels[best - n],
+        "mean": float(mean[best]),
+        "sd": math.sqrt(max(float(covariance[best, best]), 0.0)),
+    }
     medians = belief.median(X, strata)
     intervals = [belief.intervals(X, strata, level) for level in sorted(belief.alphas)]
-    found = []
-    for i in range(len(X)):
-        gain, sd = _gain(belief, mean, covariance, i, incumbent)
-        found.append(
-            {
-                "unit": objective.unit,
-                "median": float(medians[i]),
-                "mean": float(mean[i]),
-                "sd": float(math.sqrt(max(covariance[i, i], 0.0))),
-                "intervals": {f"{row[i].level:g}": row[i].as_json() for row in intervals},
-                "incumbent": {
-                    "sample": data.labels[incumbent - len(X)],
-                    "mean": float(mean[incumbent]),
-                    "sd": float(math.sqrt(max(covariance[incumbent, incumbent], 0.0))),
-                },
-                "noise_floor": noise_floor,
-                "probability_of_beating": _above(gain, sd, noise_floor),
-                "role": "exploit" if scores[i] >= scores[incumbent] else "explore",
-            }
-        )
-    return found
+    return [
+        {
+            "unit": objective.unit,
+            "median": float(medians[i]),
+            "mean": float(mean[i]),
+            "sd": math.sqrt(max(float(covariance[i, i]), 0.0)),
+            "intervals": {f"{row[i].level:g}": row[i].as_json() for row in intervals},
+            "incumbent": incumbent,
+            "noise_floor": noise_floor,
+            "probability_of_beating": _probability_of_beating(
+                belief, mean[[i, best]], covariance[np.ix_([i, best], [i, best])], noise_floor
+            ),
+            "role": "exploit" if scores[i] >= scores[best] else "explore",
+        }
+        for i in range(n)
+    ]
 
 
-def _gain(belief: ObjectiveBelief, mean: Array, covariance: Array, i: int, j: int) -> tuple[float, float]:
-    """Mean and sd of how much better `i` is than `j`. A match objective is linearised at the two means."""
+def _probability_of_beating(belief: ObjectiveBelief, mean: Array, covariance: Array, floor: float) -> float:
+    """Probability that the first of two noise-free values is better than the second by more than `floor`, jointly.
+
+    Args:
+        belief: the objective's surrogate.
+        mean: of the two values, in the user's unit, `2`.
+        covariance: of the two values, `2 x 2`.
+        floor: smallest difference that counts.
+    """
     target = belief.objective.target
-    a = b = sign(belief.objective)
-    if target is not None:
-        a, b = -np.sign(mean[i] - target), -np.sign(mean[j] - target)
-    scores = belief_score(belief, mean[[i, j]])
-    variance = a * a * covariance[i, i] + b * b * covariance[j, j] - 2 * a * b * covariance[i, j]
-    return float(scores[0] - scores[1]), math.sqrt(max(float(variance), 0.0))
+    if target is None:
+        gain = sign(belief.objective) * (mean[0] - mean[1])
+        variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+        return _above(gain, math.sqrt(max(variance, 0.0)), floor)
+    # given the second value, the first must lie nearer to the target: integrate over the second (Gauss-Hermite)
+    tolerance = belief.objective.tolerance or 0.0
+    spread = math.sqrt(max(covariance[1, 1], 1e-300))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
+    slope = covariance[0, 1] / spread
+    sd = math.sqrt(max(covariance[0, 0] - slope * slope, 0.0))
+    total = 0.0
+    for node, weight in zip(nodes, weights, strict=True):
+        near = max(abs(mean[1] + spread * node - target) - tolerance, 0.0) - floor
+        if near > 0:
+            centre = mean[0] + slope * node
+            reach = near + tolerance
+            total += weight * (_above(centre, sd, target - reach) - _above(centre, sd, target + reach))
+    return float(total / weights.sum())
 
 
 def _above(mean: float, sd: float, threshold: float) -> float:
@@ -116,30 +136,40 @@ def explain(state: State, belief: Belief, candidate: Candidate) -> dict[str, Any
 
 
 def domain(state: State, belief: Belief, candidate: Candidate, x: Array) -> dict[str, Any]:
-    """Whether a candidate lies among the training data: its stratum, its elements, its distance.
+    """Whether a candidate lies among the training data: its stratum, its elements and words, its distance.
 
-    The distance to the nearest measured design counts as `edge` beyond the 95th percentile of the same distance among
-    the measured designs themselves.
+    Outside: a stratum, element or category that was never measured. At the edge: a number beyond the measured range, or
+    a distance to the nearest measured design beyond the 95th percentile of that distance among the measured designs.
     """
-    data = belief.objectives[0].data
-    k = len(state.space.components)
-    unseen = [name for j, name in enumerate(state.space.components) if x[j] > 0 and not (data.X[:, j] > 0).any()]
-    within = data.strata.count(candidate.stratum)
-    nearest = float(distances(state, x, data.X).min()) if len(data) else math.inf
-    own = [float(np.delete(distances(state, row, data.X), i).min()) for i, row in enumerate(data.X) if len(data) > 1]
+    space, X = state.space, _measured(belief)
+    strata = {stratum for b in belief.objectives for stratum in b.data.exact.strata}
+    numeric = {name: space.columns.index(name) for name, _, _ in space.numeric_ranges()}
+    discrete = [j for j, name in enumerate(space.columns) if name not in numeric]
+    unseen = [space.columns[j] for j in discrete if x[j] > 0 and not (X[:, j] > 0).any()]
+    beyond = [name for name, j in numeric.items() if not X[:, j].min() <= x[j] <= X[:, j].max()]
+    nearest = float(distances(state, x, X).min())
+    own = [float(np.delete(distances(state, row, X), i).min()) for i, row in enumerate(X) if len(X) > 1]
     usual = float(np.quantile(own, 0.95)) if own else 0.0
-    if unseen or within == 0:
+    where = "inside"
+    if beyond or nearest > usual + 1e-9:
+        where = "edge"
+    if unseen or candidate.stratum not in strata:
         where = "outside"
-    else:
-        where = "edge" if nearest > usual + 1e-9 else "inside"
     return {
         "stratum": candidate.stratum,
-        "measured_in_stratum": within,
+        "measured_in_stratum": belief.objectives[0].data.exact.strata.count(candidate.stratum),
         "where": where,
-        "elements_never_measured": unseen if k else [],
+        "never_measured": unseen,
+        "beyond_measured_range": beyond,
         "nearest_distance": nearest,
         "usual_distance": usual,
     }
+
+
+def _measured(belief: Belief) -> Array:
+    """Designs of which some objective has an exact value, `n x d`."""
+    found = {label: x for b in belief.objectives for label, x in zip(b.data.exact.labels, b.data.exact.X, strict=True)}
+    return np.stack(list(found.values()))
 
 
 def distances(state: State, x: Array, X: Array) -> Array:
@@ -152,15 +182,16 @@ def distances(state: State, x: Array, X: Array) -> Array:
 
 def neighbours(state: State, belief: Belief, x: Array) -> list[dict[str, Any]]:
     """The nearest measured samples, with their values in the user's units."""
-    first = belief.objectives[0].data
+    first = belief.objectives[0].data.exact
     away = distances(state, x, first.X)
     found = []
     for row in np.argsort(away, kind="stable")[:NEIGHBOURS]:
         label = first.labels[row]
         values = {}
         for b in belief.objectives:
-            if label in b.data.labels:
-                value = sign(b.objective) * float(b.data.targets.value[b.data.labels.index(label), 0])
+            data = b.data.exact
+            if label in data.labels:
+                value = sign(b.objective) * float(data.targets.value[data.labels.index(label), 0])
                 values[b.objective.name] = {"value": value, "unit": b.objective.unit}
         found.append({"sample": label, "distance": float(away[row]), "values": values})
     return found
@@ -187,6 +218,8 @@ def directions(state: State, x: Array) -> list[tuple[str, float, Array]]:
         moved[j] = x[j] + change
         moves.append((name, change, moved))
     for name, low, high in state.space.numeric_ranges():
+        if low == high:
+            continue
         column = state.space.columns.index(name)
         change = (high - low) / 10
         if x[column] + change > high + 1e-9:
@@ -225,6 +258,7 @@ def _explain_objective(state: State, belief: ObjectiveBelief, candidate: Candida
                 "swap": swap(candidate.design, options[i].design),
                 "change": float(change[first + i]),
                 "sd": float(sd[first + i]),
+                "better": bool(gain[first + i] > 0),
             }
             for i in best
         ],
@@ -264,8 +298,9 @@ def attention(belief: ObjectiveBelief, candidate: Candidate, x: Array, slopes: M
 
 
 def _gate(belief: ObjectiveBelief, weights: Sequence[float], effects: Sequence[float]) -> tuple[str, str]:
-    if len(belief.data) < GATE_MINIMUM:
-        return "withheld", f"{len(belief.data)} measured samples, {GATE_MINIMUM} needed"
+    n = len(belief.data.exact)
+    if n < GATE_MINIMUM:
+        return "withheld", f"{n} measured samples, {GATE_MINIMUM} needed"
     if len(weights) < 3:
         return "withheld", f"{len(weights)} components, 3 needed to compare them"
     concentration = max(weights) * len(weights)

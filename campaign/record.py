@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from campaign.files import read_file
-from campaign.state import COMPOSITION, RESULT_KINDS, RESULTS_RECORDED, STATUS_STATED, State
+from campaign.state import (
+    BATCH_RECOMMENDED,
+    COMPOSITION,
+    RESULT_KINDS,
+    RESULTS_RECORDED,
+    STATUS_STATED,
+    State,
+    load_state,
+)
 from campaign.words import suggestion
+from campaign.writing import retried
 from db.chain import canonical
 from db.errors import InvalidInput, Problem
 from db.records import Candidate, Event, Measurement, Sample, Source
@@ -18,17 +28,6 @@ from db.store import Store
 from lab_io.results import check_results
 from lab_io.schema import Check, Expectation, Metric, Result
 from lab_io.tables import MAX_BYTES, read_table
-
-
-def read(file: str | Path | bytes, name: str | None) -> tuple[bytes, str]:
-    """The bytes of a table of results and what to call it.
-
-    Raises:
-        InvalidInput: the file cannot be read or is too large.
-    """
-    if isinstance(file, bytes):
-        return file, name or "results.csv"
-    return read_file(Path(file), str(file), MAX_BYTES), name or Path(file).name
 
 
 def expectation(state: State) -> Expectation:
@@ -51,30 +50,85 @@ def expectation(state: State) -> Expectation:
     )
 
 
-def check(
-    state: State,
-    content: bytes,
-    name: str,
+@dataclass(frozen=True)
+class Reading:
+    """A table as it was handed in: its bytes, and how they are to be read."""
+
+    content: bytes
+    name: str
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    """Column of the file -> our name for it."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Column of the file -> its unit, where the file does not say."""
+    sheet: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def identity(self) -> str:
+        """Of bytes and reading: the same file read another way brings something else."""
+        how = canonical([self.sha256, dict(self.mapping), dict(self.units), self.sheet])
+        return hashlib.sha256(how.encode()).hexdigest()
+
+
+def read(
+    file: str | Path | bytes | Reading,
     *,
+    name: str | None = None,
     mapping: Mapping[str, str] | None = None,
     units: Mapping[str, str] | None = None,
     sheet: str | None = None,
-) -> Check:
+) -> Reading:
+    """A table of results as it is handed in.
+
+    Raises:
+        InvalidInput: the file cannot be read or is too large.
+    """
+    if isinstance(file, Reading):
+        return file
+    if isinstance(file, bytes):
+        return Reading(file, name or "results.csv", mapping or {}, units or {}, sheet)
+    content = read_file(Path(file), str(file), MAX_BYTES)
+    return Reading(content, name or Path(file).name, mapping or {}, units or {}, sheet)
+
+
+def check(state: State, reading: Reading) -> Check:
     """Check a table of results row by row; nothing is written.
 
     Raises:
         InvalidInput: the file cannot be read as a table.
     """
-    return check_results(read_table(content, name, sheet=sheet), expectation(state), mapping=mapping, units=units)
+    table = read_table(reading.content, reading.name, sheet=reading.sheet)
+    return check_results(table, expectation(state), mapping=reading.mapping, units=reading.units)
 
 
-def recorded_before(store: Store, campaign: str, content: bytes) -> bool:
-    """Whether these very bytes were recorded in a campaign."""
-    sha256 = hashlib.sha256(content).hexdigest()
-    return any(event.payload.get("source") == sha256 for event in store.events(campaign, kinds=[RESULTS_RECORDED]))
+def recorded_before(store: Store, campaign: str, reading: Reading) -> bool:
+    """Whether these very bytes were recorded in a campaign, read in this very way."""
+    return any(e.payload.get("reading") == reading.identity for e in store.events(campaign, kinds=[RESULTS_RECORDED]))
 
 
-def record(store: Store, state: State, checked: Check, content: bytes, name: str, *, by: str) -> Event | None:
+def ingest(store: Store, name: str, reading: Reading, *, by: str) -> Check:
+    """Check a table and record all of it or nothing; the same reading twice is a no-op.
+
+    Raises:
+        InvalidInput: a row is rejected or needs an answer, or the file cannot be read.
+        Overtaken: others kept recording at the same moment.
+    """
+
+    def attempt() -> Check:
+        with store.reading():
+            state = load_state(store, name)
+        checked = check(state, reading)
+        record(store, state, reading, checked, by=by)
+        return checked
+
+    return retried(attempt)
+
+
+def record(store: Store, state: State, reading: Reading, checked: Check, *, by: str) -> Event | None:
     """Write a checked table to the ledger: samples, measurements, statuses and the file itself, in one transaction.
 
     Returns:
@@ -82,11 +136,11 @@ def record(store: Store, state: State, checked: Check, content: bytes, name: str
 
     Raises:
         InvalidInput: a row is rejected or needs an answer; nothing is written.
-        Conflict: results were recorded by somebody else since `state` was read.
+        Overtaken: something was recommended or recorded since `state` was read.
     """
-    if recorded_before(store, state.name, content):
+    if recorded_before(store, state.name, reading):
         return None
-    sha256 = hashlib.sha256(content).hexdigest()
+    sha256 = reading.sha256
     if not checked.ok:
         raise InvalidInput(checked.problems)
     samples: dict[str, Sample] = {}
@@ -110,11 +164,11 @@ def record(store: Store, state: State, checked: Check, content: bytes, name: str
     return store.append(
         state.name,
         RESULTS_RECORDED,
-        {"source": sha256, "name": name, "statuses": statuses},
-        rows=[Source(sha256, name, content), *candidates.values(), *samples.values(), *measurements],
+        {"reading": reading.identity, "source": sha256, "name": reading.name, "statuses": statuses},
+        rows=[Source(sha256, reading.name, reading.content), *candidates.values(), *samples.values(), *measurements],
         by=by,
         after=state.head.seq,
-        unless=set(RESULT_KINDS),
+        unless={BATCH_RECOMMENDED, *RESULT_KINDS},
     )
 
 

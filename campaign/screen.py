@@ -44,6 +44,28 @@ def _pieces(indices: Indices) -> Iterator[Indices]:
         yield indices[start : start + CHUNK]
 
 
+def open_sample(state: State, size: int, seed: int, *, only: Indices | None = None, again: bool = False) -> Indices:
+    """At most `size` open candidates drawn evenly, ascending; all of a space that has no more. Memory is `size`.
+
+    Args:
+        state: the campaign.
+        size: how many.
+        seed: of the draw.
+        only: as for `open_chunks`.
+        again: as for `open_chunks`.
+    """
+    total = state.space.count if only is None else len(only)
+    spare = size + len(state.tried(again=again))
+    if total > 2 * spare:  # enough are open whatever is closed
+        draw = np.sort(np.random.default_rng(seed).choice(total, spare, replace=False, shuffle=False))
+        only = draw if only is None else only[draw]
+    chunks = list(open_chunks(state, only=only, again=again))
+    indices = np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int64)
+    if len(indices) <= size:
+        return indices
+    return np.sort(np.random.default_rng([seed, 1]).choice(indices, size, replace=False))
+
+
 def screen(
     state: State,
     belief: Belief,
@@ -122,5 +144,6 @@ def ranked(state: State, top: int) -> tuple[list[dict[str, Any]], list[Predictio
             expected[b.objective.name] = body
             key = recipe_hash(b.choice.recipe), b.choice.fitted.data_hash, seed
             predictions.append(Prediction(candidate.id, *key, objective=b.objective.name, body=body))
-        found.append({"candidate": candidate.id, "design": dict(candidate.design), "predictions": expected})
+        about = {"candidate": candidate.id, "design": dict(candidate.design), "stratum": candidate.stratum}
+        found.append({**about, "predictions": expected})
     return found, predictions

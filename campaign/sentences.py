@@ -51,12 +51,13 @@ def warnings_about(prediction: Mapping[str, Any], rationale: Mapping[str, Any]) 
     found = []
     domain = rationale.get("domain")
     if domain:
-        if domain["elements_never_measured"]:
-            names = ", ".join(domain["elements_never_measured"])
-            found.append(f"outside the data: {names} was never measured in this campaign")
+        if domain["never_measured"]:
+            found.append(f"outside the data: {', '.join(domain['never_measured'])} was never measured in this campaign")
         if not domain["measured_in_stratum"]:
-            found.append(f"outside the data: nothing of stratum {domain['stratum']} was measured")
-        if domain["where"] == "edge":
+            found.append(f"outside the data: nothing with {domain['stratum']} was measured")
+        if domain["beyond_measured_range"]:
+            found.append(f"beyond the measured range of {', '.join(domain['beyond_measured_range'])}")
+        elif domain["where"] == "edge":
             found.append("at the edge of the data: farther from the measured samples than they are from each other")
     return found + [
         f"{name}: no {100 * interval['level']:g} % interval yet, it {interval['withheld']}"
@@ -95,7 +96,11 @@ def _why(name: str, why: Mapping[str, Any]) -> list[str]:
         lines.append(_effects(name, why["effects"], unit))
     if why["substitutions"]:
         options = "; ".join(f"{s['swap']} ({signed(s['change'], s['sd'], unit)})" for s in why["substitutions"])
-        lines.append(f"Substitutions to try next: {options}. ± is the sd of the paired difference.")
+        better = why["substitutions"][0]["better"]
+        lead = (
+            "Substitutions to try next" if better else "No single substitution is predicted to be better; the nearest"
+        )
+        lines.append(f"{lead}: {options} in {name}. ± is the sd of the paired difference.")
     shown = why["attention"]
     if shown["gate"] != "withheld":
         weights = ", ".join(f"{n} {w['weight']:.2f}" for n, w in shown["weights"].items())

@@ -29,6 +29,9 @@ _RESERVED = """
 RESERVED = frozenset(_RESERVED.split())
 """Column names of worksheets and result tables, which no objective may have."""
 
+MAX_CANDIDATES = 10_000_000
+"""Largest space that a campaign starts with; each round looks at every candidate."""
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
 
@@ -248,6 +251,13 @@ class CampaignSpec(Frozen):
         )
         return objectives
 
+    @model_validator(mode="after")
+    def _acquisition_fits(self) -> CampaignSpec:
+        if len(self.objectives) > 1 and isinstance(self.acquisition, UCB):
+            what = f"UCB chooses by one objective, there are {len(self.objectives)}"
+            faults([(("acquisition",), what, "use qLogNEI, Thompson, greedy or max_variance")])
+        return self
+
     def resolved(self) -> dict[str, Any]:
         """The whole spec as plain JSON values, defaults included; `load_spec` reads it back to an equal spec."""
         return self.model_dump(mode="json")
@@ -290,8 +300,12 @@ def check_space(spec: CampaignSpec, space: Space) -> None:
     """Check what can only be known once the space is built.
 
     Raises:
-        InvalidInput: an objective is also a column of the space, or a control is not a design of the space.
+        InvalidInput: there are too many candidates, an objective is also a column of the space, or a control is not a
+            design of the space.
     """
+    if space.count > MAX_CANDIDATES:
+        what = f"{space.count:,} candidates are too many to screen; at most {MAX_CANDIDATES:,} can be"
+        raise InvalidInput(Problem("space", what, "use fewer divisions, a smaller max_elements, bounds or constraints"))
     found = [Problem(f"objectives[{i}].name", *rest) for i, *rest in _name_clashes(spec.objectives, variables(space))]
     for i, control in enumerate(spec.batch.controls):
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean, stdev
 from typing import Any
 
 from campaign.spaces import Space, build_space
@@ -30,8 +31,10 @@ class Observation:
 
     sample: Sample
     value: float
-    variance: float | None
-    """Of the mean, from stated standard deviations or replicates; None when nothing is known."""
+    stated_variance: float | None
+    """Of the mean, where the lab stated a standard deviation of every replicate."""
+    sd: float | None
+    """Of one measurement, from two replicates on."""
     n: int
     censor: int
     """-1 if the true value is below `value`, 1 if above, 0 if it is as measured."""
@@ -119,8 +122,8 @@ class State:
         found = []
         for sample in self.samples:
             rows = [m for m in self.measured.get((sample.id, metric), ()) if m.value is not None]
-            if rows and self.status(sample.id) != "failed":
-                found.append(_observe(sample, rows))
+            if rows and self.status(sample.id) != "failed" and (seen := _observe(sample, rows)):
+                found.append(seen)
         return found
 
     @cached_property
@@ -137,20 +140,28 @@ class State:
         return hashlib.sha256(canonical(content).encode()).hexdigest()
 
 
-def _observe(sample: Sample, rows: Iterable[Measurement]) -> Observation:
-    exact = [m for m in rows if m.qualifier == "="]
-    used = exact or list(rows)  # a censored reading says less than any exact replicate beside it
-    values = [float(m.value) for m in used if m.value is not None]
-    n, mean = len(values), sum(values) / len(values)
-    stated = [m.sd for m in used if m.sd is not None]
-    if len(stated) == n:
-        variance = sum(sd * sd for sd in stated) / n**2
-    elif n > 1:
-        variance = sum((v - mean) ** 2 for v in values) / (n - 1) / n
-    else:
-        variance = None
-    censor = 0 if exact else {"<": -1, ">": 1}[used[0].qualifier]
-    return Observation(sample, mean, variance, n, censor)
+def _observe(sample: Sample, rows: Sequence[Measurement]) -> Observation | None:
+    """One value for the replicates of a sample; None where bounds from both sides are all there is.
+
+    A censored reading says less than any exact replicate beside it. Of several bounds the tightest one counts.
+    """
+    exact = [float(m.value) for m in rows if m.qualifier == "=" and m.value is not None]
+    if not exact:
+        qualifiers = {m.qualifier for m in rows}
+        bounds = [float(m.value) for m in rows if m.value is not None]
+        if qualifiers == {"<"}:
+            return Observation(sample, min(bounds), None, None, len(bounds), -1)
+        return Observation(sample, max(bounds), None, None, len(bounds), 1) if qualifiers == {">"} else None
+    n = len(exact)
+    stated = [m.sd for m in rows if m.qualifier == "=" and m.sd is not None]
+    return Observation(
+        sample=sample,
+        value=fmean(exact),
+        stated_variance=sum(sd * sd for sd in stated) / n**2 if len(stated) == n else None,
+        sd=stdev(exact) if n > 1 else None,
+        n=n,
+        censor=0,
+    )
 
 
 def load_state(store: Store, name: str) -> State:

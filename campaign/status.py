@@ -9,14 +9,19 @@ from campaign.spec import Objective
 from campaign.state import Observation, State
 
 
+def loss(objective: Objective, value: float) -> float:
+    """A value as a loss, smaller is better: as it is, negated, or its distance to the target beyond the tolerance."""
+    if objective.target is not None:
+        return max(abs(value - objective.target) - (objective.tolerance or 0.0), 0.0)
+    return value if objective.goal == "minimize" else -value
+
+
 def best(state: State, objective: Objective) -> Observation | None:
     """The best measured sample of an objective; censored values do not count."""
     exact = [o for o in state.observations(objective.name) if o.censor == 0]
     if not exact:
         return None
-    if objective.goal == "match":
-        return min(exact, key=lambda o: abs(o.value - float(objective.target or 0.0)))
-    return min(exact, key=lambda o: o.value if objective.goal == "minimize" else -o.value)
+    return min(exact, key=lambda o: loss(objective, o.value))
 
 
 def coverage(state: State, objective: Objective, level: float) -> dict[str, Any]:
@@ -44,7 +49,7 @@ def status(state: State) -> dict[str, Any]:
         "spec_revision": state.revision,
         "batches": len(state.batches),
         "samples": len(state.samples),
-        "measured": sum(any((s.id, o.name) in state.measured for o in state.objectives) for s in state.samples),
+        "measured": len({seen.sample.id for o in state.objectives for seen in state.observations(o.name)}),
         "failed": sum(state.status(s.id) == "failed" for s in state.samples),
         "void": sum(state.status(s.id) == "void" for s in state.samples),
         "pending": [r.label for r in state.pending],
@@ -61,7 +66,7 @@ def status(state: State) -> dict[str, Any]:
             and {
                 "sample": top.sample.label,
                 "value": top.value,
-                "sd": top.variance and (top.variance * top.n) ** 0.5,
+                "sd": top.sd,
                 "n": top.n,
                 "design": dict(state.composition(top.sample)),
             },
@@ -72,19 +77,20 @@ def status(state: State) -> dict[str, Any]:
 
 
 def _next(state: State, found: dict[str, Any]) -> str:
-    limit = found["budget"].get("samples")
     if found["pending"]:
         names = ", ".join(found["pending"][:4]) + (" ..." if len(found["pending"]) > 4 else "")
         return f"measure {names} and run `siteloop ingest {state.name} FILE`"
-    if limit is not None and found["samples"] >= limit:
-        return f"the budget of {limit} samples is spent: read `siteloop report {state.name}`"
+    for word, used in (("samples", found["samples"]), ("batches", found["batches"])):
+        limit = found["budget"].get(word)
+        if limit is not None and used >= limit:
+            return f"the budget of {limit} {word} is spent: read `siteloop report {state.name}`"
     if not found["measured"]:
         return f"run `siteloop recommend {state.name}` for a first batch, or ingest what is measured already"
     return f"run `siteloop recommend {state.name}`"
 
 
 def state_line(found: dict[str, Any]) -> str:
-    """One line: `batch 3, 24 measured, 8 pending, best overpotential 341 mV (n=1), coverage 80 % -> 76 % (n=21)`."""
+    """One line: `batch 3, 24 measured, 8 pending, best overpotential 341 mV (n=1), 80 % intervals held 76 % (n=21)`."""
     parts = [
         f"batch {found['batches']}" if found["batches"] else "no batch yet",
         f"{found['measured']} measured",
@@ -100,5 +106,5 @@ def state_line(found: dict[str, Any]) -> str:
         seen = [c for c in objective["coverage"] if c["n"]]
         if seen:
             c = seen[0]
-            parts.append(f"coverage {100 * c['level']:g} % -> {100 * c['realised']:.0f} % (n={c['n']})")
+            parts.append(f"{100 * c['level']:g} % intervals held {100 * c['realised']:.0f} % (n={c['n']})")
     return ", ".join(parts)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from campaign.cards import RecommendedBatch
 from campaign.record import expectation
 from campaign.sentences import formula
 from campaign.state import State
 from db.errors import InvalidInput, Problem
-from lab_io.worksheets import Worksheet, WorksheetRow, render
+from lab_io.worksheets import FORMATS, Worksheet, WorksheetRow, render
 
 
 def worksheet(state: State, batch: RecommendedBatch) -> Worksheet:
@@ -22,7 +24,8 @@ def worksheet(state: State, batch: RecommendedBatch) -> Worksheet:
         columns=expect.columns,
         metrics=expect.metrics,
         rows=tuple(
-            WorksheetRow(r.label, r.rank, formula(r.design), r.design, predictions=dict(r.prediction)) for r in batch
+            WorksheetRow(r.label, r.rank, formula(r.design), r.design, predictions=_rounded(r.prediction))
+            for r in batch
         ),
     )
 
@@ -40,3 +43,27 @@ def write_worksheet(state: State, batch: RecommendedBatch, path: Path) -> Path:
         fix = "choose a folder that exists and may be written to"
         raise InvalidInput(Problem(str(path), f"the worksheet cannot be written ({error.strerror})", fix)) from error
     return path
+
+
+def check_target(path: Path) -> None:
+    """Whether a worksheet could be written there, before anything else is done.
+
+    Raises:
+        InvalidInput: the ending is no format of worksheets, or the folder does not exist.
+    """
+    if path.suffix.lstrip(".").lower() not in FORMATS:
+        fix = f"end the name with {', '.join(f'.{f}' for f in FORMATS)}"
+        raise InvalidInput(Problem(str(path), f"{path.suffix or 'no ending'} is not a format of worksheets", fix))
+    if not path.parent.is_dir():
+        raise InvalidInput(Problem(str(path), "the folder does not exist", "make it first, or choose another"))
+
+
+def _rounded(prediction: Mapping[str, Any]) -> dict[str, Any]:
+    """Predictions to four significant digits, which is more than they mean."""
+
+    def rounded(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: inner if key == "level" else rounded(inner) for key, inner in value.items()}
+        return float(f"{value:.4g}") if isinstance(value, float) else value
+
+    return {name: rounded(expected) for name, expected in prediction.items()}

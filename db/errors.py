@@ -55,3 +55,7 @@ class Conflict(SiteloopError):
     """Somebody else wrote first, or the ledger already says otherwise (exit code 4)."""
 
     exit_code = 4
+
+
+class Overtaken(Conflict):
+    """Something was recorded between reading and writing: read again, and try again."""

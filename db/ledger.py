@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, UniqueConstraint, insert, select
 
 from db import chain, tables
-from db.errors import Conflict, Problem
+from db.errors import Conflict, Overtaken, Problem
 from db.inserts import existing, insert_absent
 from db.records import Candidate, Event, Source
 from db.rows import TABLES, Record, decode, encode
@@ -76,13 +76,13 @@ def write(
 
 
 def refuse_newer(connection: Connection, campaign: str, after: int, unless: Collection[str]) -> None:
-    """Raise Conflict if an event of a kind in `unless` is numbered above `after`; it names the first."""
+    """Raise Overtaken if an event of a kind in `unless` is numbered above `after`; it names the first."""
     c = tables.event.c
     query = select(tables.event).where(c.campaign == campaign, c.seq > after, c.kind.in_(unless)).order_by(c.seq)
     newer = connection.execute(query.limit(1)).first()
     if newer:
         what = f"{newer.by} recorded {newer.kind!r} at {newer.at}, after this command began"
-        raise Conflict(Problem(f"campaign {campaign}, event {newer.seq}", what, "look at it, then repeat the command"))
+        raise Overtaken(Problem(f"campaign {campaign}, event {newer.seq}", what, "look at it, then repeat the command"))
 
 
 def _hash(table: Table, row: Mapping[str, Any]) -> str:
@@ -107,7 +107,7 @@ def _refuse_clashes(connection: Connection, rows: Rows) -> None:
             for key in sorted(set(taken), key=str):
                 where = f"{table.name} {', '.join(str(part) for part in key)}"
                 what = f"the ledger has one row for each {names}, and this one is taken"
-                problems.append(Problem(where, what, "repeat the command; to correct a value, supersede it"))
+                problems.append(Problem(where, what, "repeat the command, or choose another label"))
     if problems:
         raise Conflict(problems)
 

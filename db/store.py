@@ -188,7 +188,8 @@ class Store:
             The event as stored.
 
         Raises:
-            Conflict: an event of a kind in `unless` came after `after`, or an id, label or number is taken.
+            Overtaken: an event of a kind in `unless` came after `after`.
+            Conflict: an id, label or number is taken.
             InvalidInput: unknown campaign, a row that refers to one that is not there, or a value that cannot be kept.
             ValueError: a row of another campaign, a source with a wrong hash, or a key `rows` in the payload.
         """

@@ -28,26 +28,37 @@ def create_triggers(connection: Connection) -> None:
     make = {"sqlite": _sqlite, "postgresql": _postgresql}[connection.dialect.name]
     inspector = inspect(connection)
     for table in _present(inspector):
-        keys = [
-            inspector.get_pk_constraint(table)["constrained_columns"],
-            *(unique["column_names"] for unique in inspector.get_unique_constraints(table)),
-        ]
-        taken = " OR ".join("(" + " AND ".join(f'"{c}" = NEW."{c}"' for c in key) + ")" for key in keys)
-        for statement in make(table, f"EXISTS (SELECT 1 FROM {table} WHERE {taken})"):
+        for statement in make(table, _exists(inspector, table)):
             connection.exec_driver_sql(statement)
 
 
 def missing_triggers(connection: Connection) -> list[str]:
-    """Names of the triggers that should be there and are not, or are switched off."""
-    dialect = connection.dialect.name
+    """Names of the triggers that should be there and are not, are switched off or, on SQLite, say something else."""
+    dialect, inspector = connection.dialect.name, inspect(connection)
     found = {
-        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
-        "postgresql": "SELECT t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+        "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'",
+        "postgresql": "SELECT t.tgname AS name, '' AS sql FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
         "WHERE pg_table_is_visible(c.oid) AND t.tgenabled IN ('O', 'A')",
     }[dialect]
-    present = set(connection.execute(text(found)).scalars())
-    tables = _present(inspect(connection))
-    return [name for table in tables for name in _names(dialect, table) if name not in present]
+    present = {row.name: row.sql for row in connection.execute(text(found))}
+    missing = []
+    for table in _present(inspector):
+        missing += [name for name in _names(dialect, table) if name not in present]
+        if dialect == "sqlite":
+            made = [s for s in _sqlite(table, _exists(inspector, table)) if s.startswith("CREATE TRIGGER")]
+            kept = [(s.split()[2], s) for s in made]
+            missing += [name for name, s in kept if name in present and present[name] != s]
+    return missing
+
+
+def _exists(inspector: Inspector, table: str) -> str:
+    """SQL that is true if a row with a key of the new row exists."""
+    keys = [
+        inspector.get_pk_constraint(table)["constrained_columns"],
+        *(unique["column_names"] for unique in inspector.get_unique_constraints(table)),
+    ]
+    taken = " OR ".join("(" + " AND ".join(f'"{c}" = NEW."{c}"' for c in key) + ")" for key in keys)
+    return f"EXISTS (SELECT 1 FROM {table} WHERE {taken})"
 
 
 def _present(inspector: Inspector) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from campaign.belief import learnable
 from campaign.campaign import Campaign
 from campaign.cards import RecommendedBatch
 from flows.propose import recommend
@@ -17,18 +18,20 @@ from flows.steps import flow, step
 def campaign_flow(
     campaign: str, measure: Callable[[RecommendedBatch], bytes], *, rounds: int, db: str | None = None
 ) -> Any:
-    """Run rounds with a lab that answers by itself (a robot, a simulation). Started again, it goes on where it was.
+    """Run a campaign with a lab that answers by itself (a robot, a simulation). Started again, it goes on where it was.
 
     Args:
         campaign: name of a campaign that was started.
-        measure: makes and measures a batch; returns the table of results as CSV bytes.
-        rounds: how many batches to propose.
+        measure: makes and measures a batch; returns the table of results as CSV bytes. It is never called twice for a
+            batch within a run, because making is not repeatable.
+        rounds: how many batches to have measured in the end, those of earlier runs included.
         db: database URL.
     """
     opened = Campaign.open(campaign, db=db)
-    lab = step(measure, name="measure")
-    for _ in range(rounds):
-        screen(opened)
+    lab = step(measure, name="measure", retries=0)
+    while opened.status()["pending"] or len(opened.state.batches) < rounds:
+        if learnable(opened.state):
+            screen(opened)
         batch = recommend(opened)
         ingest(opened, lab(batch), name=f"batch-{batch.batch.number}.csv", commit=True)
     return opened.status()

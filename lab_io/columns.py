@@ -50,7 +50,7 @@ _WORDS = {
     Kind.UNIT: "unit,units",
     Kind.QUALIFIER: "qualifier",
     Kind.SD: "sd,std,stdev",
-    Kind.IGNORED: "rank,ignore",
+    Kind.IGNORED: "rank,candidate,ignore",
 }
 _EXTRAS = {
     "operator": "operator",

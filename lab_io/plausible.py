@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from db.errors import Problem
 from lab_io.columns import Kind
 from lab_io.rows import Draft, Reader
 from lab_io.schema import Value
@@ -19,6 +20,8 @@ IN_VOLTS = (0.1, 1.0)
 """mV; a whole column in this band was given in V."""
 AGAINST_RHE = (1350.0, 2000.0)
 """mV; a value in this band is a potential."""
+USUAL = (100.0, 1000.0)
+"""mV; a value outside is worth a second look, and no more than that."""
 
 
 def check_plausible(reader: Reader, drafts: list[Draft]) -> None:
@@ -32,12 +35,18 @@ def check_plausible(reader: Reader, drafts: list[Draft]) -> None:
             continue
         below = [h for h in held if h[2] < 0]
         _ask(reader, heading.index, metric.name, below, "below 0", "check the sign and the reference electrode")
+        far = [h for h in held if h[2] > 0 and not USUAL[0] <= h[2] <= USUAL[1]]
+        if far:
+            cells = ", ".join(f"{v.text} in {v.cell} ({mv:.4g} mV)" for _, v, mv in far[:5])
+            usual = f"the usual {USUAL[0]:g} to {USUAL[1]:g} mV"
+            what = f"{count(len(far), 'value')} of {metric.name} outside {usual}: {cells}"
+            reader.layout.notices.append(Problem(reader.table.name, what, "check the unit and the decimal sign"))
         high = [h for h in held if AGAINST_RHE[0] <= h[2] <= AGAINST_RHE[1]]
         what = "between 1350 and 2000 mV, like a potential rather than an overpotential"
         _ask(reader, heading.index, metric.name, high, what, "subtract 1.229 V from potentials against RHE")
         if all(IN_VOLTS[0] <= mv <= IN_VOLTS[1] for _, _, mv in held):
             what = "between 0.1 and 1.0 mV, like values in V"
-            fix = "write V in the header, or answer with the unit V for this column"
+            fix = f"write V in the header, or answer --unit '{reader.table.header[heading.index]}=V'"
             _ask(reader, heading.index, metric.name, held, what, fix)
 
 

@@ -145,7 +145,7 @@ class _Kept:
             if _equal(value.value, value.qualifier, *known):
                 return [], False
             what = f"{metric} of {name} is on record as {_shown(*known)}, the table says {value.text}"
-            fix = "if it is a further measurement, number it in a column replicate; to correct the old one, amend it"
+            fix = "number a further measurement in a column replicate; if the old one is wrong, void the sample first"
             return [Problem(where, what, fix)], False
         if (first := self.seen.setdefault(key, value)) is not value:
             if _equal(value.value, value.qualifier, first.value, first.qualifier):
@@ -169,7 +169,7 @@ class _Kept:
         closed = self.expect.closed.get(draft.key)
         if closed and draft.status not in ("pending", closed):
             what = f"{draft.label} is on record as {closed}, the row says {draft.status}"
-            return [Problem(where, what, "give a repeated sample a label of its own, or amend the record")]
+            return [Problem(where, what, "give a repeated sample a label of its own")]
         earlier, row = self.outcomes.get(draft.key, (draft.status, 0))
         if {earlier, draft.status} == {"ok", "failed"} and draft.replicate is None:
             what = f"{draft.label or 'this composition'} is {draft.status} here and {earlier} in row {row}"

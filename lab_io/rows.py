@@ -157,7 +157,7 @@ class Reader:
             what = (
                 f"the fractions add up to 100: percent, but {shown(self.table.header[heading.index])} does not say so"
             )
-            fix = f"write the unit in each header, {first} (at.%), or answer with the unit at.% for each of them"
+            fix = f"write the unit in each header, {first} (at.%), or answer --unit '{first}=at.%' for each of them"
             self.ask(draft, heading.index, what, fix)
             return None
         try:
@@ -258,7 +258,7 @@ class Reader:
                 raise CellError(f"the spec has no unit for {name}, the cell says {unit}", "leave the unit out")
             if wanted and not unit and not _is_plain(wanted):
                 what = f"no unit for {name}: neither the header nor the cell says whether it is in {wanted}"
-                fix = f"write it in the header, {name} ({wanted}), or answer with the unit of this column"
+                fix = f"write it in the header, {name} ({wanted}), or answer --unit '{name}={wanted}'"
                 self.ask(draft, heading.index, what, fix)
                 return None
             value = convert(number.value, unit or "", wanted or "")
@@ -269,7 +269,8 @@ class Reader:
             self._note(draft, heading, error)
             return None
         cell = address(draft.row.number, heading.index)
-        return Value(value, sd, number.qualifier, cell, cell_text(draft.row.cells[heading.index]), unit)
+        text, other = cell_text(draft.row.cells[heading.index]), unit is not None and unit != wanted
+        return Value(value, sd, number.qualifier, cell, text, unit, other)
 
     def _read_status(self, draft: Draft) -> None:
         """What became of the sample: as stated, else as the values tell."""

@@ -71,6 +71,8 @@ class Value:
     """As it stands there."""
     unit: str | None
     """The unit it was given in."""
+    converted: bool = False
+    """Whether that is another one than the spec's."""
 
 
 @dataclass(frozen=True, slots=True)

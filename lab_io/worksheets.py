@@ -35,7 +35,8 @@ class WorksheetRow:
 
     sample_id: str
     rank: int
-    formula: str
+    candidate: str
+    """The design on one line, for reading; it is not read back."""
     design: Design
     predictions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Metric -> `{"median": 263.0, "intervals": {"0.8": {"lower": 240.0, "upper": 290.0}}}`, in the metric's unit; an
@@ -86,7 +87,7 @@ def escaped(text: str) -> str:
 def _table(worksheet: Worksheet) -> list[list[str | float | None]]:
     """Header and rows; text is escaped, None is a cell to fill in."""
     levels = {m.name: _levels(worksheet.rows, m.name) for m in worksheet.metrics}
-    header = ["sample_id", "rank", "formula", *worksheet.elements]
+    header = ["sample_id", "rank", "candidate", *worksheet.elements]
     header += [_with_unit(c.name, c.unit) for c in worksheet.columns]
     for metric in worksheet.metrics:
         header.append(_with_unit(f"predicted {metric.name}", metric.unit))
@@ -96,7 +97,7 @@ def _table(worksheet: Worksheet) -> list[list[str | float | None]]:
     header += ["status", "failure_mode", "notes"]
     table: list[list[str | float | None]] = [[escaped(name) for name in header]]
     for row in worksheet.rows:
-        cells: list[str | float | None] = [row.sample_id, row.rank, row.formula]
+        cells: list[str | float | None] = [row.sample_id, row.rank, row.candidate]
         cells += [row.design.get(e, 0.0) for e in worksheet.elements]
         cells += [row.design.get(c.name) for c in worksheet.columns]
         for metric in worksheet.metrics:
@@ -130,7 +131,7 @@ def _json(worksheet: Worksheet) -> bytes:
         {
             "sample_id": row.sample_id,
             "rank": row.rank,
-            "formula": row.formula,
+            "candidate": row.candidate,
             "design": _design(worksheet, row),
             "predictions": {name: dict(expected) for name, expected in row.predictions.items()},
             "results": {m.name: {"value": None, "unit": m.unit} for m in worksheet.metrics},

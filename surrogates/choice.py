@@ -107,7 +107,7 @@ def choose(
     first = fitted(candidates[0])
     n = len(first.problem.value)
     if n < ENOUGH:
-        reason = f"{candidates[0].type}: with {n} measured samples, below {ENOUGH}, recipes are not compared"
+        reason = f"{candidates[0].type}: from {ENOUGH} measured samples on other models are compared, there are {n}"
         return Choice(candidates[0], {}, reason, first)
     known = {key: s for key, s in (known_scores or {}).items() if s.data_hash == first.data_hash}
     scores = {key: known[key] if key in known else score(fitted(r)) for r in candidates for key in (recipe_hash(r),)}

@@ -35,12 +35,13 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         0 done, 2 usage, 3 invalid input, 4 conflict; anything else is a bug or an interruption.
     """
+    debug = "--debug" in arguments
     try:
-        app(args=list(arguments), prog_name="siteloop")
+        app(args=[a for a in arguments if a != "--debug"], prog_name="siteloop")  # it may stand anywhere
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(bool(done.code))
     except SiteloopError as error:
-        if "--debug" in arguments:
+        if debug:
             raise
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from db.errors import Conflict
+from db.errors import Problem, UsageError
 from flows.cli.common import By, Db, Json, Name, UseFlow, console, emit, note, say, stages, table, wrote
 
 if TYPE_CHECKING:
@@ -76,8 +76,14 @@ def recommend(
 ) -> None:
     """Recommend what to make next. The batch is recorded and its items are pending."""
     from campaign import Campaign
+    from campaign.propose import BatchConflict
     from campaign.spaces import estimate
+    from campaign.worksheet import check_target
 
+    if output is not None:
+        if dry_run:
+            raise UsageError(Problem("--output", "a dry run has no worksheet", "leave out --dry-run or --output"))
+        check_target(output)
     opened = Campaign.open(campaign, db=db, by=by)
     options: dict[str, Any] = {"n": n, "more": more, "dry_run": dry_run, "again": again}
     try:
@@ -88,11 +94,11 @@ def recommend(
                 batch = propose_flow(campaign, db=db, by=by, **options)
             else:
                 batch = opened.recommend(**options, stage=stage)
-    except Conflict:
-        first = opened.batch()  # somebody else's, recommended in the meantime
+    except BatchConflict:
+        first = opened.batch()
         emit(first.to_json()) if as_json else _show(first)
         raise
-    if output is not None and batch.recorded:
+    if output is not None:
         note(f"wrote {opened.worksheet(output, number=batch.batch.number)}")
     if as_json:
         emit(batch.to_json())
@@ -108,20 +114,23 @@ def _show(batch: RecommendedBatch) -> None:
     for line in batch.notes:
         say(f"  {line}")
     names = list(dict.fromkeys(name for r in batch for name in r.prediction))
-    predicted = [f"{name} ({r.prediction[name]['unit']})>" for name in names for r in batch.items[:1] if r.prediction]
-    levels = [key for r in batch.items[:1] for name in names[:1] for key in r.prediction.get(name, {})["intervals"]]
-    rows = table("sample_id", "composition", *predicted, *(f"{100 * float(v):g} %>" for v in levels), "P(better)>", "")
+    columns: list[str] = []
+    for name in names:
+        expected = next(r.prediction[name] for r in batch if name in r.prediction)
+        levels = [f"{100 * float(level):g} %>" for level in expected["intervals"]]
+        columns += [f"{name} ({expected['unit']})>" if expected["unit"] else f"{name}>", *levels, "P(better)>"]
+    rows = table("sample_id", "composition", *columns, "")
     for r in batch:
-        expected = [r.prediction[name] for name in names if name in r.prediction]
-        intervals = [_short(interval_text(i, None)) for i in (expected[0]["intervals"].values() if expected else ())]
-        rows.add_row(
-            r.label,
-            formula(r.design),
-            *(quantity(e["median"], digits=4) for e in expected),
-            *intervals,
-            f"{100 * expected[0]['probability_of_beating']:.0f} %" if expected else "",
-            str(r.rationale.get("role", "")),
-        )
+        cells: list[str] = []
+        for name in names:
+            expected = r.prediction.get(name, {"intervals": {}})
+            if "median" not in expected:
+                cells += [""] * (len(columns) // len(names))
+                continue
+            cells.append(quantity(expected["median"], digits=4))
+            cells += [_short(interval_text(interval, None)) for interval in expected["intervals"].values()]
+            cells.append(f"{100 * expected['probability_of_beating']:.0f} %")
+        rows.add_row(r.label, formula(r.design), *cells, str(r.rationale.get("role", "")))
     console().print(rows)
     if batch.recorded and batch.items:
         say(f"why: siteloop explain {batch.batch.campaign} {batch.items[0].label}")

@@ -11,7 +11,7 @@ from db.errors import InvalidInput, Problem, UsageError
 from flows.cli.common import By, Db, Json, Name, UseFlow, console, emit, note, say, table
 
 if TYPE_CHECKING:
-    from lab_io.schema import Check
+    from lab_io.schema import Check, Result
 
 Pairs = list[str]
 
@@ -30,32 +30,32 @@ def ingest(
 ) -> None:
     """Check a table of results row by row; with --commit, record it. Nothing is repaired silently."""
     from campaign import Campaign
+    from campaign.record import read
 
     opened = Campaign.open(campaign, db=db, by=by)
-    answers: dict[str, Any] = {"mapping": _pairs("--map", column), "units": _pairs("--unit", unit), "sheet": sheet}
-    before = opened.recorded(file)
-    checked = opened.check(file, **answers)
+    reading = read(file, mapping=_pairs("--map", column), units=_pairs("--unit", unit), sheet=sheet)
+    before = opened.recorded(reading)
+    checked = opened.check(reading)
+    if commit and checked.ok and not before:
+        if flow:
+            from flows.record import record_flow
+
+            record_flow(campaign, reading, db=db, by=by)
+        else:
+            opened.ingest(reading, commit=True)
     if as_json:
-        emit(_as_json(checked) | {"committed": commit and checked.ok, "recorded_before": before})
+        done = commit and checked.ok and not before
+        emit(_as_json(checked) | {"committed": done, "recorded_before": before})
     elif before:
         say("these very bytes were recorded before; there is nothing to do")
     else:
         _show(checked)
-    if before:
-        return
-    if not checked.ok:
+    if not checked.ok and not before:
         note("nothing was recorded: put right what is listed, or answer by --map and --unit")
         raise typer.Exit(InvalidInput.exit_code)
     if not commit:
         note("nothing was recorded: this was a dry run, `--commit` records it")
-        return
-    if flow:
-        from flows.record import record_flow
-
-        record_flow(campaign, file, db=db, by=by, **answers)
-    else:
-        opened.ingest(file, commit=True, **answers)
-    if not as_json:
+    elif not as_json:
         say(f"next: {opened.status()['next']}")
 
 
@@ -78,16 +78,16 @@ def _as_json(checked: Check) -> dict[str, Any]:
         "notices": [asdict(p) for p in checked.notices],
         "still_pending": list(checked.still_pending),
         "rows": [
-            {"row": r.number, "status": str(r.status), "sample_id": r.result.label if r.result else None}
-            for r in checked.rows
+            {"row": row.number, "status": str(row.status), "result": asdict(row.result) if row.result else None}
+            for row in checked.rows
         ],
     }
 
 
 def _show(checked: Check) -> None:
-    rows = table("row>", "verdict", "sample_id", "what, where, and what to do")
+    rows = table("row>", "verdict", "sample_id", "recorded as; or what, where, and what to do")
     for row in checked.rows:
-        said = "\n".join(str(p) for p in row.problems)
+        said = "\n".join(str(p) for p in row.problems) or (_brings(row.result) if row.result else "")
         rows.add_row(str(row.number), str(row.status), (row.result.label or "") if row.result else "", said)
     console().print(rows)
     for finding in checked.table:
@@ -97,6 +97,20 @@ def _show(checked: Check) -> None:
     if checked.still_pending:
         note(f"still pending: {', '.join(checked.still_pending)}")
     say(", ".join(f"{n} {status}" for status, n in checked.summary().items() if n) or "no rows")
+
+
+def _brings(result: Result) -> str:
+    """What a row will record, in the units of the spec."""
+    said = []
+    for name, v in result.values.items():
+        given = f" (given as {v.text} {v.unit})" if v.unit and v.converted else ""
+        spread = f" ± {v.sd:.4g}" if v.sd is not None else ""
+        said.append(f"{name} {'' if v.qualifier == '=' else v.qualifier}{v.value:.6g}{spread}{given}")
+    if result.composition:
+        said.append("measured " + " ".join(f"{name}{x:.4g}" for name, x in result.composition.items()))
+    if result.status in ("failed", "void"):
+        said.append(f"{result.status}{': ' + result.failure_mode if result.failure_mode else ''}")
+    return ", ".join(said) or "nothing yet"
 
 
 def fail(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from db.errors import InvalidInput, Problem
 from flows.cli.common import Json, console, emit, note, progress, say, table
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ def simulate(
         + (f", {count(plate.outside, 'row')} lie outside the space" if plate.outside else "")
     )
     protocol = Protocol(initial, batch, budget)
+    protocol.check(loaded, plate)
+    if output is not None and not output.parent.is_dir():
+        raise InvalidInput(Problem(str(output), "the folder does not exist", "make it first, or choose another"))
     replays = []
     with progress("experiments", total=seeds * budget) as step:
         for seed in range(seeds):
@@ -84,6 +88,8 @@ def _step(step: Callable[[int], None], before: int, done: int) -> None:
 
 
 def _show(found: dict[str, Any], replays: list[Replay]) -> None:
+    from campaign.backtest import RANDOM_SEEDS
+
     rows = table("", "siteloop>", "random>")
     words = {
         "first": "experiments to the first of the best 1 %",
@@ -93,7 +99,9 @@ def _show(found: dict[str, Any], replays: list[Replay]) -> None:
     for name, text in words.items():
         rows.add_row(text, *(_figure(found[who][name]) for who in ("siteloop", "random")))
     console().print(rows)
-    say(f"acceleration against random: {found['acceleration']:.1f}x")
+    never, runs = found["never_found"]["random"], RANDOM_SEEDS
+    bound = f", at least: {never} of {runs} random campaigns never found one" if never else ""
+    say(f"acceleration against random: {found['acceleration']:.1f}x{bound}")
     c = found["coverage"]
     if c["n"]:
         say(

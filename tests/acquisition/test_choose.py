@@ -149,7 +149,7 @@ def test_max_variance_spreads_and_counts_a_noisy_pick_as_partly_known():
     arguments = {"goals": [Goal()], "X_observed": X[:0], "best_observed": 0.0, "seed": 0, "acquisition": "max_variance"}
     assert set(choose(Known(), X, 2, **arguments).rows) in ({0, 2}, {1, 2})
     quiet = choose(Known(), X, 3, **arguments).values[-1]
-    noisy = choose(Known(), X, 3, noise_variance=0.3, **arguments).values[-1]
+    noisy = choose(Known(), X, 3, noise_variance=[0.3], **arguments).values[-1]
     assert noisy > 10 * quiet
 
 

@@ -173,7 +173,7 @@ def test_measured_composition_is_what_is_learned_from(start):
     state = campaign.state
     data = training(state, state.objectives[0])
     assert data.X[0].tolist() == pytest.approx([0.47, 0.53, 0, 0])
-    assert data.candidates[0] == state.space.design_candidate({"Ni": 0.5, "Fe": 0.5}).id
+    assert state.samples[0].candidate == state.space.design_candidate({"Ni": 0.5, "Fe": 0.5}).id
 
 
 def test_replicates_are_averaged_and_their_spread_known(start):
@@ -183,7 +183,8 @@ def test_replicates_are_averaged_and_their_spread_known(start):
     )
     seen = campaign.state.observations("loss")[0]
     assert (seen.value, seen.n) == (302, 2)
-    assert seen.variance == pytest.approx(8 / 2)
+    assert seen.sd == pytest.approx(8**0.5)
+    assert seen.stated_variance is None  # two readings do not tell the noise of a lab
 
 
 def test_the_loop_gets_better(start):
@@ -306,3 +307,69 @@ def test_a_worksheet_filled_in_comes_back(start, tmp_path):
     assert [state.status(state.sample_of[r.id].id) for r in batch] == ["ok", "ok", "failed"]
     with pytest.raises(InvalidInput, match="pdf"):
         campaign.worksheet(tmp_path / "b.pdf")
+
+
+def test_results_that_arrive_while_a_batch_is_computed_are_taken_in(start, monkeypatch):
+    campaign, other = start(), None
+    from campaign import propose as module
+
+    compute = module.propose
+
+    def slow(state, request, **options):
+        nonlocal other
+        proposal = compute(state, request, **options)
+        if other is None:  # somebody records the very design that is about to be recommended
+            other = proposal.recommendations[0]
+            campaign.ingest(results([("late", other.design)]), name="late.csv", commit=True)
+        return proposal
+
+    monkeypatch.setattr(module, "propose", slow)
+    batch = campaign.recommend(2)
+    assert other.candidate not in {r.candidate for r in batch}
+    assert batch.batch.snapshot == campaign.state.snapshot
+
+
+def test_a_batch_of_somebody_else_is_not_doubled(start, monkeypatch):
+    from campaign import propose as module
+
+    campaign, compute, done = start(), module.propose, []
+
+    def slow(state, request, **options):
+        proposal = compute(state, request, **options)
+        if not done:
+            done.append(True)
+            module.record_batch(campaign._store, state, compute(state, Request(size=1)), by="somebody")
+        return proposal
+
+    monkeypatch.setattr(module, "propose", slow)
+    with pytest.raises(module.BatchConflict, match="b1-01"):
+        campaign.recommend(2)
+    assert len(campaign.state.recommendations) == 1
+
+
+def test_bounds_are_not_averaged(start):
+    campaign = start(0)
+    campaign.ingest(
+        b"sample_id,Ni,Fe,Co,Mn,replicate,loss (mV)\na,1,0,0,0,1,<300\na,1,0,0,0,2,<280\n"
+        b"b,0,1,0,0,1,<300\nb,0,1,0,0,2,>200\nc,0,0,1,0,1,<300\nc,0,0,1,0,2,290\n",
+        name="r.csv",
+        commit=True,
+    )
+    seen = {o.sample.label: (o.value, o.censor) for o in campaign.state.observations("loss")}
+    assert seen == {"a": (280, -1), "c": (290, 0)}
+
+
+def test_the_same_file_read_another_way_is_not_the_same(start):
+    campaign = start(0)
+    content = b"sample_id,Ni,Fe,Co,Mn,first (mV),second (mV)\na,1,0,0,0,300,310\nb,0,1,0,0,301,311\n"
+    campaign.ingest(content, name="r.csv", mapping={"first (mV)": "loss", "second (mV)": "ignore"}, commit=True)
+    assert not campaign.recorded(content, mapping={"second (mV)": "loss", "first (mV)": "ignore"})
+    with pytest.raises(InvalidInput, match="on record"):
+        campaign.ingest(content, name="r.csv", mapping={"second (mV)": "loss", "first (mV)": "ignore"}, commit=True)
+
+
+def test_going_over_budget_is_said(start):
+    campaign = start(8, budget={"samples": 10, "batches": 1})
+    assert not any("budget" in note for note in campaign.recommend(2).notes)
+    more = campaign.recommend(2, more=True)
+    assert more.notes[-2:] == ("over budget: 12 samples of 10", "over budget: 2 batches of 1")

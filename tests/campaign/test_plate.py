@@ -17,8 +17,9 @@ SPEC = {
 }
 
 
-def plate(values, minimize=True):
-    return Plate(np.arange(len(values)), np.array(values, dtype=float), 0, 0, minimize)
+def plate(values, sign=1):
+    array = np.array(values, dtype=float)
+    return Plate(np.arange(len(values)), array, 0, 0, sign * array)
 
 
 def test_figures_of_an_order_worked_out_by_hand():
@@ -36,8 +37,8 @@ def test_an_order_that_never_gets_there_counts_one_more_than_it_had():
 def test_maximising_is_minimising_the_negative():
     values = np.random.default_rng(0).normal(size=300)
     order = list(range(0, 300, 7))
-    assert score(plate(values), order, 5) == score(plate(-values, minimize=False), order, 5)
-    assert regret(plate(values), order) == regret(plate(-values, minimize=False), order)
+    assert score(plate(values), order, 5) == score(plate(-values, sign=-1), order, 5)
+    assert regret(plate(values), order) == regret(plate(-values, sign=-1), order)
 
 
 def test_random_orders_begin_with_the_initial_draw_and_never_repeat():

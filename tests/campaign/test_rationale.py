@@ -100,7 +100,7 @@ def test_domain_tells_inside_edge_and_outside(start):
     assert where({"Fe": 0.9, "Ni": 0.1})["where"] == "edge"
     outside = where({"Ni": 0.5, "Fe": 0.3, "Co": 0.2})
     assert outside["where"] == "outside"
-    assert outside["elements_never_measured"] == ["Co"]
+    assert outside["never_measured"] == ["Co"]
 
 
 def test_distance_is_the_fraction_that_differs(start):
@@ -129,3 +129,51 @@ def test_attention_of_few_samples_is_withheld_with_the_number(start):
     candidate = state.space.candidate(20)
     shown = attention(belief.objectives[0], candidate, state.space.x_of(candidate.design), {})
     assert shown == {"gate": "withheld", "reason": "12 measured samples, 40 needed"}
+
+
+@pytest.mark.parametrize(("target", "tolerance", "floor"), [(330.0, None, 0.0), (330.0, 4.0, 0.0), (345.0, None, 3.0)])
+def test_probability_of_a_better_match_agrees_with_joint_samples(start, target, tolerance, floor):
+    wish = {"name": "loss", "goal": "match", "unit": "mV", "target": target}
+    state = start(10, objectives=[wish | ({"tolerance": tolerance} if tolerance else {})]).state
+    b = believe(state, seed=1).objectives[0]
+    candidates = [state.space.candidate(i) for i in (3, 30, 60)]
+    X = np.stack([state.space.x_of(c.design) for c in candidates])
+    found = expectation(b, X, [c.stratum for c in candidates], noise_floor=floor)
+    mean, covariance = b.joint(np.concatenate([X, b.data.X]))
+    draws = np.random.default_rng(0).multivariate_normal(mean, covariance, 100_000)
+    loss = np.clip(np.abs(draws - target) - (tolerance or 0), 0, None)
+    incumbent = 3 + b.data.labels.index(found[0]["incumbent"]["sample"])
+    for i, expected in enumerate(found):
+        share = float((loss[:, incumbent] - loss[:, i] > floor).mean())
+        assert expected["probability_of_beating"] == pytest.approx(share, abs=0.02)
+
+
+def test_a_word_that_was_never_measured_lies_outside(tmp_path):
+    from campaign import Campaign
+    from campaign.spec import load_spec
+
+    rows = [f"{kind},{t}" for kind in "ABC" for t in (10, 20, 30)]
+    (tmp_path / "c.csv").write_text("kind,T (degC)\n" + "\n".join(rows))
+    spec = load_spec(
+        {
+            "spec_version": 1,
+            "campaign": "table",
+            "seed": 1,
+            "space": {"type": "candidate_table", "file": "c.csv"},
+            "objectives": [{"name": "loss", "goal": "minimize"}],
+        }
+    )
+    campaign = Campaign.start(spec, folder=tmp_path, db=f"sqlite:///{tmp_path}/t.db")
+    campaign.ingest(
+        b"sample_id,kind,T (degC),loss\na,A,10,1\nb,A,20,2\nc,B,10,3\nd,B,20,4\n", name="r.csv", commit=True
+    )
+    found = {(r.design["kind"], r.design["T"]): r for r in campaign.recommend(5)}
+    assert found["C", 10.0].rationale["domain"]["where"] == "outside"
+    assert found["A", 30.0].rationale["domain"]["where"] == "edge"
+    assert any("kind=C was never measured" in w for w in found["C", 10.0].rationale["warnings"])
+    path = campaign.worksheet(tmp_path / "b.csv")
+    header, *lines = path.read_text(encoding="utf-8-sig").splitlines()
+    at = header.split(",").index("loss")
+    filled = [",".join([*(cells := line.split(","))[:at], "5", *cells[at + 1 :]]) for line in lines]
+    campaign.ingest("\n".join([header, *filled]).encode(), name="b.csv", commit=True)
+    assert campaign.state.pending == ()

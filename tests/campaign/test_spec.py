@@ -347,6 +347,8 @@ specs = st.fixed_dictionaries(
 
 @given(specs)
 def test_a_spec_survives_yaml_json_and_itself(values: dict[str, Any]) -> None:
+    if len(values["objectives"]) > 1 and "UCB" in str(values.get("acquisition")):
+        values = {k: v for k, v in values.items() if k != "acquisition"}  # UCB takes one objective
     spec = load_spec(values)
     assert load_spec(spec.resolved()) == spec
     assert load_spec(yaml.dump(spec.resolved())) == spec

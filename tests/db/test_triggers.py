@@ -123,3 +123,18 @@ def test_triggers_are_made_for_the_tables_there_are(address):
         assert missing_triggers(connection)[:2] == ["sample_no_update", "sample_no_delete"]
         assert inspect(connection).get_table_names() == ["event", "sample"]
     engine.dispose()
+
+
+def test_a_trigger_of_the_right_name_that_does_nothing_is_missing(tmp_path) -> None:
+    import sqlite3
+
+    from db.errors import InvalidInput
+    from db.store import Store
+
+    Store.open(f"sqlite:///{tmp_path}/x.db", create=True).close()
+    with sqlite3.connect(tmp_path / "x.db") as raw:
+        raw.execute("DROP TRIGGER measurement_no_update")
+        raw.execute("CREATE TRIGGER measurement_no_update BEFORE UPDATE ON measurement BEGIN SELECT 1; END")
+    raw.close()
+    with pytest.raises(InvalidInput, match="measurement_no_update"):
+        Store.open(f"sqlite:///{tmp_path}/x.db")

@@ -17,8 +17,10 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: str) -> Iterator[tuple[str, str]]:
-    for match in BLOCK.finditer((ROOT / page).read_text(encoding="utf-8")):
-        yield match[1], match[2]
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for match in BLOCK.finditer(text):
+        caption = re.search(r"`([\w.]+)`:\n\n$", text[: match.start()])
+        yield caption[1] if caption else match[1], match[2]
 
 
 def test_the_readme_runs_as_written(tmp_path, monkeypatch, capsys):
@@ -26,10 +28,8 @@ def test_the_readme_runs_as_written(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("SITELOOP_DB", raising=False)
     commands = 0
     for kind, text in blocks("README.md"):
-        named = re.match(r"# (\S+\.(?:yaml|csv))\n", text)
-        if named:
-            content = text if named[1].endswith(".yaml") else text.partition("\n")[2]
-            Path(named[1]).write_text(content, encoding="utf-8")
+        if kind.endswith((".yaml", ".csv")):
+            Path(kind).write_text(text, encoding="utf-8")
         elif kind == "python":
             exec(compile(text, "README.md", "exec"), {})
         elif kind == "console" and text.startswith("$"):

@@ -69,13 +69,16 @@ def test_killed_commands_are_finished_by_repeating_them(fork, tmp_path):
     recommend_s = time.monotonic() - begun
     expected = designs(whole)
     assert len(expected) == 8
-    moments = random.Random(5)
+    moments, killed = random.Random(5), 0
     for trial in range(4):
         folder = prepared(fork, tmp_path / f"killed{trial}")
-        fork(folder, "ingest", "oer-plate", "history.csv", "--commit", after=moments.uniform(0, ingest_s))
+        killed += (
+            fork(folder, "ingest", "oer-plate", "history.csv", "--commit", after=moments.uniform(0, ingest_s)) == -9
+        )
         assert designs(folder) == []
         assert fork(folder, "ingest", "oer-plate", "history.csv", "--commit") == 0
-        fork(folder, "recommend", "oer-plate", after=moments.uniform(0.2, 1) * recommend_s)
+        killed += fork(folder, "recommend", "oer-plate", after=moments.uniform(0.2, 1) * recommend_s) == -9
         assert designs(folder) in ([], expected)
         assert fork(folder, "recommend", "oer-plate") == 0
         assert designs(folder) == expected
+    assert killed >= 4

@@ -62,7 +62,7 @@ def filled_csv(decimal: str, separator: str) -> bytes:
     at = {name: i for i, name in enumerate(rows[0])}
     rows[1][at["overpotential (mV)"]], rows[1][at["score"]] = "271.5", "3"
     rows[2][at["status"]], rows[2][at["failure_mode"]] = "failed", "film gone"
-    texts = (at["sample_id"], at["formula"])
+    texts = (at["sample_id"], at["candidate"])
     for row in rows[1:]:
         row[:] = [c if i in texts else c.replace(".", decimal) for i, c in enumerate(row)]
     text = io.StringIO(newline="")
@@ -106,7 +106,7 @@ def test_the_workbook_has_typed_cells_and_says_where_it_is_from() -> None:
     sheet = book["batch"]
     header = [cell.value for cell in sheet[1]]
     row: dict[str, Any] = dict(zip(header, sheet[3], strict=True))
-    assert header[:6] == ["sample_id", "rank", "formula", "Ni", "Fe", "Co"]
+    assert header[:6] == ["sample_id", "rank", "candidate", "Ni", "Fe", "Co"]
     assert row["Fe"].value == 2 / 3
     assert row["Ni"].value == 0
     assert row["predicted overpotential 80% from (mV)"].value == 240.5
