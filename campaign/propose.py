@@ -192,6 +192,8 @@ def record_batch(store: Store, state: State, proposal: Proposal, *, by: str) -> 
     Raises:
         Overtaken: a batch was recommended or results were recorded since `state` was read.
     """
+    for version in proposal.models:
+        store.put_model_version(version)  # a cache: written first, so that no batch names a model nobody knows
     candidates = [Candidate(r.candidate, r.design, r.stratum) for r in proposal.recommendations]
     store.append(
         state.name,
@@ -202,8 +204,6 @@ def record_batch(store: Store, state: State, proposal: Proposal, *, by: str) -> 
         after=state.head.seq,
         unless={BATCH_RECOMMENDED, *RESULT_KINDS},
     )
-    for version in proposal.models:
-        store.put_model_version(version)
 
 
 @dataclass(frozen=True)

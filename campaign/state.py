@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean, stdev
 from typing import Any
 
-from campaign.spaces import Space, build_space
+from campaign.spaces import Space, build_space, variables
 from campaign.spec import CampaignSpec, Objective
 from db.chain import canonical
 from db.records import Batch, Candidate, Design, Event, Measurement, Recommendation, Sample
@@ -178,19 +178,38 @@ def load_state(store: Store, name: str) -> State:
     statuses: dict[str, Mapping[str, Any]] = {}
     for event in events:
         statuses.update(event.payload.get("statuses", {}))
+    space = build_space(spec.space, sources)
     return State(
         name=name,
         spec=spec,
         revision=revision.revision,
-        space=build_space(spec.space, sources),
+        space=space,
         head=events[-1],
         batches=tuple(store.batches(name)),
-        recommendations=tuple(store.recommendations(name)),
+        recommendations=tuple(_in_order(r, spec, space) for r in store.recommendations(name)),
         samples=tuple(sorted(store.samples(name), key=lambda s: s.label)),  # so that the order of arrival is nothing
         measurements=tuple(store.measurements(name)),
         statuses=statuses,
         last_result=max((e.seq for e in events if e.kind in RESULT_KINDS), default=0),
         last_batch=max((e.seq for e in events if e.kind == BATCH_RECOMMENDED), default=0),
+    )
+
+
+def _in_order(recommendation: Recommendation, spec: CampaignSpec, space: Space) -> Recommendation:
+    """The same with its objectives and columns in the order of the spec; the ledger keeps keys sorted."""
+    objectives, columns = [o.name for o in spec.objectives], variables(space)
+
+    def ordered(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        return {n: given[n] for n in names if n in given} | {n: v for n, v in given.items() if n not in names}
+
+    rationale = dict(recommendation.rationale)
+    if "objectives" in rationale:
+        rationale["objectives"] = ordered(rationale["objectives"], objectives)
+    return replace(
+        recommendation,
+        design=ordered(recommendation.design, columns),
+        prediction=ordered(recommendation.prediction, objectives),
+        rationale=rationale,
     )
 
 

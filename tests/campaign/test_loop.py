@@ -373,3 +373,19 @@ def test_going_over_budget_is_said(start):
     assert not any("budget" in note for note in campaign.recommend(2).notes)
     more = campaign.recommend(2, more=True)
     assert more.notes[-2:] == ("over budget: 12 samples of 10", "over budget: 2 batches of 1")
+
+
+def test_objectives_and_columns_keep_the_order_of_the_spec(start):
+    objectives = [{"name": "zeta", "goal": "minimize"}, {"name": "alpha", "goal": "maximize"}]
+    campaign = start(0, objectives=objectives)
+    lines = ["sample_id,Ni,Fe,Co,Mn,zeta,alpha"]
+    for label, d in history(campaign):
+        fractions = ",".join(f"{d.get(e, 0):.4f}" for e in ("Ni", "Fe", "Co", "Mn"))
+        lines.append(f"{label},{fractions},{truth(d):.2f},{d.get('Co', 0):.3f}")
+    campaign.ingest("\n".join(lines).encode(), name="two.csv", commit=True)
+    fresh, kept = campaign.recommend(2), campaign.recommend(2)
+    for batch in (fresh, kept):
+        assert list(batch[0].prediction) == ["zeta", "alpha"]
+        first = batch.to_json()["recommendations"][0]
+        assert first["prediction"]["objective"] == "zeta"
+        assert list(first["composition"]) == [e for e in ("Ni", "Fe", "Co", "Mn") if e in first["composition"]]
