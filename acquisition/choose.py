@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from botorch.acquisition.logei import TAU_RELU
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import GenericMCMultiOutputObjective
 from botorch.models.model import Model
 from botorch.optim import optimize_acqf_discrete
-from botorch.utils.safe_math import log_fatplus, logmeanexp
+from botorch.utils.safe_math import logmeanexp
 from torch import Tensor
 
 from acquisition.objectives import Goal, score
@@ -123,30 +122,43 @@ def choose(
         return _max_variance(pool, n, q, pending.squeeze(-1).long().tolist(), noise_variance)
     if len(goals) > 1:
         return _hypervolume(pool, rows[:n], q, goals, observed, pending)
-    samples = score(goals, pool.samples).squeeze(-1)
-    samples, taken, baseline = samples.split([n, len(pending), len(observed)], dim=1)
     if acquisition == "UCB":
-        return _upper_bound(samples, taken, q, beta)
-    incumbent = torch.full_like(samples[:, 0], best_observed) if acquisition == "qLogEI" else baseline.amax(1)
-    return _improvement(samples, taken, incumbent, q)
+        samples = score(goals, pool.samples).squeeze(-1)
+        return _upper_bound(samples[:, :n], samples[:, n : n + len(pending)], q, beta)
+    baseline = [] if acquisition == "qLogEI" else observed.squeeze(-1).long().tolist()
+    floor = best_observed if acquisition == "qLogEI" else -torch.inf
+    return _improvement(pool, n, q, goals[0], pending.squeeze(-1).long().tolist() + baseline, floor)
 
 
-def _improvement(samples: Tensor, pending: Tensor, incumbent: Tensor, q: int) -> Selection:
-    """Greedy log expected improvement over each sample's own incumbent (Ament et al. 2023, incremental form).
+def _improvement(pool: CachedPool, n: int, q: int, goal: Goal, rivals: list[int], floor: float) -> Selection:
+    """Greedy log expected improvement on the best rival, exact in the candidate (Letham 2019; Ament et al. 2023).
+
+    The rivals are sampled jointly: pending candidates, the picks so far and, for the noisy improvement, the measured
+    designs. Given each sample of theirs a candidate is Gaussian and its improvement has a closed form, so that the only
+    Monte-Carlo error is in the incumbent. With one rival-free pick it is LogEI itself.
 
     Args:
-        samples: of the candidates, `n_samples x n`.
-        pending: samples of the pending candidates, which join the incumbent, `n_samples x n_pending`.
-        incumbent: best value of each sample, `n_samples`; one constant gives qLogEI, the best of the measured qLogNEI.
-        q: how many to pick. A pick joins the incumbent of the next, so the values are those of the joint improvement.
+        pool: the belief.
+        n: candidates, the first rows of the pool.
+        q: how many to pick.
+        goal: what is wanted of the one output.
+        rivals: rows whose best is to be beaten; every pick joins them.
+        floor: a score to be beaten in any case.
     """
-    scale = samples.std().clamp_min(1e-12)
-    best = torch.cat([incumbent.unsqueeze(1), pending], dim=1).amax(1, keepdim=True)
-
-    def value(best: Tensor) -> Tensor:
-        return logmeanexp(log_fatplus((samples - best) / scale, tau=TAU_RELU), dim=0) + scale.log()
-
-    return _greedy(value, samples, best, q)
+    rivals = list(rivals)
+    picked: list[int] = []
+    values: list[float] = []
+    for _ in range(q):
+        mean, sd = pool.given(rivals, n)
+        scores = goal.score(pool.samples[:, rivals, 0])
+        best = torch.cat([scores, scores.new_full((len(scores), 1), floor)], dim=1).amax(1)
+        gain = logmeanexp(goal.log_improvement(mean, sd, best.unsqueeze(-1)), dim=0)
+        gain[picked] = -torch.inf
+        row = int(gain.argmax())
+        picked.append(row)
+        values.append(float(gain[row]))
+        rivals.append(row)
+    return Selection(picked, values)
 
 
 def _upper_bound(samples: Tensor, pending: Tensor, q: int, beta: float) -> Selection:
@@ -157,21 +169,15 @@ def _upper_bound(samples: Tensor, pending: Tensor, q: int, beta: float) -> Selec
         return mean + (beta * torch.pi / 2) ** 0.5 * (values - mean).abs()
 
     upper = bounds(samples)
-    best = bounds(pending).amax(1, keepdim=True) if pending.shape[1] else torch.full_like(samples[:, :1], -torch.inf)
-    return _greedy(lambda best: torch.maximum(upper, best).mean(0), upper, best, q)
-
-
-def _greedy(value: Callable[[Tensor], Tensor], utility: Tensor, best: Tensor, q: int) -> Selection:
-    """Pick `q` columns one after the other; each pick raises `best`, the per-sample best so far (`n_samples x 1`)."""
+    best = bounds(pending).amax(1) if pending.shape[1] else torch.full_like(samples[:, 0], -torch.inf)
     picked: list[int] = []
     values: list[float] = []
     for _ in range(q):
-        gain = value(best)
-        gain[picked] = -torch.inf
-        row = int(gain.argmax())
-        picked.append(row)
-        values.append(float(gain[row]))
-        best = torch.maximum(best, utility[:, row : row + 1])
+        value = torch.maximum(upper, best.unsqueeze(1)).mean(0)
+        value[picked] = -torch.inf
+        picked.append(int(value.argmax()))
+        values.append(float(value[picked[-1]]))
+        best = torch.maximum(best, upper[:, picked[-1]])
     return Selection(picked, values)
 
 

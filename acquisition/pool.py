@@ -22,6 +22,10 @@ N_SAMPLES = 512
 """Joint posterior samples per pool. Monte-Carlo error of an expected improvement is then about 4 % of its own sd."""
 
 
+SMALLEST_VARIANCE = 1e-8
+"""Least variance left after conditioning, as a share of the variance before."""
+
+
 class RowPosterior(Posterior):
     """Samples of some rows of a pool: `samples` is `n_samples x batch_shape x q x m`."""
 
@@ -96,6 +100,22 @@ class CachedPool(Model):
             z = torch.randn(len(root), X.shape[0], n_samples, generator=generator, dtype=X.dtype)
             self.samples = (root @ z).permute(2, 1, 0) + self.mean
             """Joint samples of the noise-free values, `n_samples x n x m`."""
+
+    def given(self, rows: list[int], n: int) -> tuple[Tensor, Tensor]:
+        """Belief about the first `n` rows' first output given each joint sample of some rows.
+
+        Returns:
+            Mean, `n_samples x n`, and sd, `n`, which is the same for all samples. Without rows the mean is repeated.
+        """
+        mean, covariance = self.mean[:n, 0], self.covariance[0]
+        variance = covariance.diagonal()[:n]
+        if not rows:
+            return mean.expand(len(self.samples), -1), variance.clamp_min(0).sqrt()
+        root = psd_safe_cholesky(covariance[rows][:, rows])
+        weights = torch.cholesky_solve(covariance[rows, :n], root)
+        moved = (self.samples[:, rows, 0] - self.mean[rows, 0]) @ weights
+        left = variance - (weights * covariance[rows, :n]).sum(0)
+        return mean + moved, left.clamp_min(SMALLEST_VARIANCE * variance).sqrt()
 
     @property
     def num_outputs(self) -> int:

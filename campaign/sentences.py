@@ -113,9 +113,8 @@ def _effects(name: str, effects: Sequence[Mapping[str, Any]], unit: str | None) 
     top, step = effects[0], f"at {effects[0]['step']:+.2g} {effects[0]['name']}, the others in proportion"
     if abs(top["change"]) <= top["sd"]:
         largest = signed(top["change"], top["sd"], unit)
-        return (
-            f"No single element changes the prediction by more than its uncertainty; the largest is {largest} {step}."
-        )
+        lead = f"No single element changes the predicted {name} by more than its uncertainty"
+        return f"{lead}; the largest change is {largest} {step}."
     verb = "rises" if top["change"] > 0 else "falls"
     size = signed(abs(top["change"]), top["sd"], unit).lstrip("+")
     rest = ", ".join(f"{e['name']} {signed(e['change'], e['sd'], None)}" for e in effects[1:4])
@@ -124,5 +123,9 @@ def _effects(name: str, effects: Sequence[Mapping[str, Any]], unit: str | None) 
 
 
 def _neighbour(neighbour: Mapping[str, Any]) -> str:
-    values = ", ".join(quantity(v["value"], v["unit"], digits=4) for v in neighbour["values"].values())
+    several = len(neighbour["values"]) > 1
+    values = ", ".join(
+        (f"{name} " if several else "") + quantity(v["value"], v["unit"], digits=4)
+        for name, v in neighbour["values"].items()
+    )
     return f"{neighbour['sample']} at {neighbour['distance']:.2g} ({values})"

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from botorch.acquisition import qUpperConfidenceBound
+from botorch.acquisition import LogExpectedImprovement, qUpperConfidenceBound
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement
 from botorch.exceptions.errors import UnsupportedError
 from botorch.models import SingleTaskGP
@@ -82,10 +82,32 @@ def joint(model: Model) -> tuple[CachedPool, torch.Tensor, torch.Tensor, torch.T
     return pool, rows[:40], rows[40:42], rows[42:]
 
 
-def test_noisy_improvement_is_botorchs_own_on_the_same_samples():
+def test_improvement_without_rivals_is_botorchs_closed_form():
+    function = LogExpectedImprovement(Known(), best_f=1.0)
+    values = function(points(40).unsqueeze(-2))
+    ours = pick(Known(), "qLogEI", q=1, X_pending=None)
+    assert ours.rows == [int(values.argmax())]
+    assert ours.values[0] == pytest.approx(float(values.max()), abs=1e-9)
+
+
+@pytest.mark.parametrize("acquisition", ["qLogEI", "qLogNEI"])
+def test_improvement_is_the_joint_expected_improvement(acquisition, monkeypatch):
+    monkeypatch.setattr("acquisition.choose.N_SAMPLES", 20_000)
+    model, X = Known(), points(40)
+    everything = CachedPool(model, torch.cat([X, points(2, 2), points(5, 1)]), seed=8, n_samples=200_000)
+    samples = everything.samples[..., 0]
+    ours = pick(model, acquisition, q=3)
+    rivals = samples[:, 42:].amax(1) if acquisition == "qLogNEI" else torch.ones(len(samples), dtype=torch.double)
+    rivals = torch.maximum(rivals, samples[:, 40:42].amax(1))
+    for row, value in zip(ours.rows, ours.values, strict=True):
+        expected = (samples[:, :40] - rivals.unsqueeze(1)).clamp_min(0).mean(0)
+        assert value == pytest.approx(float(expected[row].log()), abs=0.1)
+        assert expected[row] > 0.9 * expected.max()
+        rivals = torch.maximum(rivals, samples[:, row])
+
+
+def test_noisy_improvement_is_botorchs_own_but_for_its_noise():
     pool, rows, pending, observed = joint(Known())
-    scale = pool.samples[:, :40].std()
-    pool.samples = pool.samples / scale
     function = qLogNoisyExpectedImprovement(
         pool,
         observed,
@@ -95,10 +117,21 @@ def test_noisy_improvement_is_botorchs_own_on_the_same_samples():
         cache_root=False,
         incremental=True,
     )
-    values = function(rows.unsqueeze(-2)) + scale.log()
+    theirs = function(rows.unsqueeze(-2))
     ours = pick(Known(), "qLogNEI", q=1)
-    assert ours.rows == [int(values.argmax())]
-    assert ours.values[0] == pytest.approx(float(values.max()), abs=1e-9)
+    assert ours.values[0] == pytest.approx(float(theirs[ours.rows[0]]), abs=0.15)
+    assert theirs[ours.rows[0]] > theirs.max() - 0.15
+
+
+@pytest.mark.parametrize(("target", "tolerance"), [(1.5, 0.0), (0.3, 0.2), (4.0, 0.1)])
+def test_the_improvement_of_a_match_agrees_with_samples(target, tolerance):
+    goal = Goal(target, tolerance)
+    mean, sd = torch.tensor([0.2, 1.4, 3.9], dtype=torch.double), torch.tensor([0.5, 0.3, 1.0], dtype=torch.double)
+    draws = mean + sd * torch.randn(400_000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.double)
+    for best in (-0.4, -1.5):
+        level = torch.tensor([best], dtype=torch.double)
+        expected = (goal.score(draws) - level).clamp_min(0).mean(0)
+        assert torch.allclose(goal.log_improvement(mean, sd, level).exp(), expected, atol=4e-3)
 
 
 def test_upper_bound_is_botorchs_own_on_the_same_samples():
@@ -110,18 +143,6 @@ def test_upper_bound_is_botorchs_own_on_the_same_samples():
         assert picked == int(values.argmax())
         assert value == pytest.approx(float(values.max()), abs=1e-12)
         function.set_X_pending(torch.cat([function.X_pending, rows[picked : picked + 1]]))
-
-
-def test_expected_improvement_agrees_with_its_closed_form():
-    model, X = Known(), points(40)
-    posterior = model.posterior(X)
-    mean, sd = posterior.mean.squeeze(-1), posterior.variance.sqrt().squeeze(-1)
-    z = (mean - 1.0) / sd
-    normal = torch.distributions.Normal(torch.zeros(()), torch.ones(()))
-    exact = sd * (z * normal.cdf(z) + normal.log_prob(z).exp())
-    best = pick(model, "qLogEI", q=1, X_pending=None)
-    assert best.values[0] == pytest.approx(float(exact[best.rows[0]].log()), abs=0.15)
-    assert exact[best.rows[0]] > 0.9 * exact.max()
 
 
 def test_units_do_not_change_the_batch():

@@ -66,7 +66,7 @@ def test_the_loop_in_commands(plate):
 def test_explain_says_what_the_prediction_does(plate):
     plate("recommend", "oer-plate")
     said = plate("explain", "oer-plate", "b1-01").out
-    assert "The prediction changes most with" in said or "No single element changes the prediction" in said
+    assert "The prediction changes most with" in said or "No single element changes the predicted" in said
     assert "active" not in said
 
 
