@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -104,28 +105,28 @@ def variables(space: Space) -> tuple[str, ...]:
     return (*space.components, *(column.name for column in space.side_columns()))
 
 
-class SpaceSpec(Frozen):
+class SpaceSpec(Frozen, ABC):
     """What a user writes under `space:`. A new kind of space is one file with one of these and its Space."""
 
+    @abstractmethod
     def build(self, sources: Mapping[str, bytes]) -> Space:
         """The space. `sources` holds the bytes of each of `files()`.
 
         Raises:
             InvalidInput: the space is empty or a source cannot be read.
         """
-        raise NotImplementedError
 
     def files(self) -> tuple[str, ...]:
         """Names of the files that the space is read from, relative to the spec."""
         return ()
 
+    @abstractmethod
     def design_names(self) -> tuple[str, ...]:
         """Names of the design variables, as far as they are known without reading the files."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self, size: int) -> str:
         """The space in words: `2,121 compositions of Ni and Fe in steps of 1/10`."""
-        raise NotImplementedError
 
 
 def candidate_id(fractions: Mapping[str, float], others: Mapping[str, float | str] | None = None) -> str:
