@@ -10,7 +10,7 @@ from pydantic import PlainValidator, WithJsonSchema
 from campaign.grammar import fault
 from campaign.words import shown
 from lab_io.findings import CellError
-from lab_io.units import convert_sd, parse_unit
+from lab_io.units import convert, convert_sd, parse_unit
 
 _QUANTITY = re.compile(
     r"\s*(?P<number>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?)(?:\s+|(?=[^\W\d]|[%°]|$))(?P<unit>.*)"
@@ -40,13 +40,27 @@ def difference(quantity: float | str, unit: str) -> float:
     """A difference, such as a noise floor, as a number in `unit`: 8 K are 8 degC, and 8 are 8 of the unit.
 
     Raises:
-        CellError: the quantity is not of the dimension of `unit`.
+        CellError: it is no quantity, or not of the dimension of `unit`.
     """
+    value, own = _parts(quantity, unit)
+    return convert_sd(value, own, unit) if own else value
+
+
+def in_unit(quantity: float | str, unit: str) -> float:
+    """A value, such as a target, as a number in `unit`: 300 K are 26.85 degC, and 300 are 300 of the unit.
+
+    Raises:
+        CellError: it is no quantity, or not of the dimension of `unit`.
+    """
+    value, own = _parts(quantity, unit)
+    return convert(value, own, unit) if own else value
+
+
+def _parts(quantity: float | str, unit: str) -> tuple[float, str]:
     given = split(quantity) if isinstance(quantity, str) else (quantity, "")
     if given is None:
         raise CellError(f"{shown(quantity)} is not a quantity", f"write a number in {unit or 'plain numbers'}")
-    value, own = given
-    return convert_sd(value, own, unit) if own else value
+    return given
 
 
 def _quantity(value: Any) -> float | str:
@@ -74,3 +88,6 @@ Condition = Annotated[
     float | str | bool, PlainValidator(_condition), WithJsonSchema({"type": ["number", "string", "boolean"]})
 ]
 """What was held: a quantity (`100 mA/cm^2`), true or false, or a word (`geometric`)."""
+
+NUMBER_OR_QUANTITY = WithJsonSchema({"type": ["number", "string"]})
+"""Marks a number that may also be written with its unit."""

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from campaign import yaml
 from campaign.files import read_file
 from campaign.grammar import Choice, Flag, Frozen, Number, Whole, fault, faults, problems
-from campaign.quantities import Condition, Quantity, difference, known_unit
+from campaign.quantities import NUMBER_OR_QUANTITY, Condition, Quantity, difference, in_unit, known_unit
 from campaign.spaces import AnySpace, Space, variables
 from campaign.words import listed, shown
 from db.errors import InvalidInput, Problem
@@ -44,10 +44,10 @@ class Objective(Frozen):
     """Whether small or large values are wanted, or those near `target`."""
     unit: str = ""
     """Unit of its values, such as mV or MPa; empty, the default, for a plain number."""
-    target: Number | None = None
-    """For `match`: the value wanted, in `unit`."""
-    tolerance: Annotated[Number, Field(gt=0)] | None = None
-    """For `match`: the distance from the target, in `unit`, that is as good as the target itself; none if left out."""
+    target: Annotated[Number, NUMBER_OR_QUANTITY] | None = None
+    """For `match`: the value wanted, a number in `unit` or `300 mV`."""
+    tolerance: Annotated[Number, Field(gt=0), NUMBER_OR_QUANTITY] | None = None
+    """For `match`: the distance from the target that is as good as the target itself; none if left out."""
     at: dict[str, Condition] = Field(default_factory=dict)
     """Conditions of the measurement: `{j: 10 mA/cm^2, area: geometric}`."""
     noise_floor: Quantity | None = None
@@ -57,6 +57,17 @@ class Objective(Frozen):
     @classmethod
     def _unit_known(cls, unit: str) -> str:
         return known_unit(unit)
+
+    @field_validator("target", "tolerance", mode="before")
+    @classmethod
+    def _in_unit(cls, value: Any, info: ValidationInfo) -> Any:
+        """A quantity as a number in the objective's unit; a tolerance is a difference."""
+        if not isinstance(value, str) or "unit" not in info.data:
+            return value
+        try:
+            return (in_unit if info.field_name == "target" else difference)(value, info.data["unit"])
+        except CellError as error:
+            raise fault(error.what, error.fix) from None
 
     @model_validator(mode="after")
     def _consistent(self) -> Objective:

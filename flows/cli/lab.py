@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from db.errors import InvalidInput, Problem, UsageError
-from flows.cli.common import By, Db, Json, Name, UseFlow, console, emit, note, say, table
+from flows.cli.common import By, Db, Json, Name, UseFlow, console, emit, note, say, table, wrote
 
 if TYPE_CHECKING:
     from lab_io.schema import Check, Result
@@ -113,6 +113,19 @@ def _brings(result: Result) -> str:
     return ", ".join(said) or "nothing yet"
 
 
+def worksheet(
+    campaign: Name,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: .csv, .xlsx or .json.")],
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Its number.  [default: the latest]")] = None,
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """Write the worksheet of a batch, to fill in and hand back to ingest."""
+    from campaign import Campaign
+
+    wrote([Campaign.open(campaign, db=db).worksheet(output, number=batch)], as_json)
+
+
 def fail(
     campaign: Name,
     sample_id: Annotated[str, typer.Argument(help="The sample that failed.")],
@@ -157,5 +170,6 @@ def _stated(status: dict[str, object], line: str, as_json: bool) -> None:
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command()(ingest)
+    app.command()(worksheet)
     app.command()(fail)
     app.command()(void)

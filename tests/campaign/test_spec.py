@@ -439,3 +439,13 @@ def test_reading_a_spec_needs_no_heavy_library() -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def test_a_target_may_carry_its_unit() -> None:
+    wish = {"name": "eta", "goal": "match", "unit": "mV", "target": "0.3 V", "tolerance": "2000 uV"}
+    objective = Objective(**wish)
+    assert (objective.target, objective.tolerance) == pytest.approx((300, 2))
+    warm = Objective(name="T", goal="match", unit="degC", target="300 K", tolerance="5 K")
+    assert (warm.target, warm.tolerance) == pytest.approx((26.85, 5))
+    with pytest.raises(InvalidInput, match=r"objectives\[0\]\.target"):
+        load_spec(yaml.load(SMALLEST, "spec").value | {"objectives": [wish | {"target": "3 kg"}]})

@@ -63,6 +63,21 @@ def test_the_loop_in_commands(plate):
     assert "verified" in plate("log", "oer-plate", "--verify").out
 
 
+def test_a_worksheet_can_be_written_again(plate):
+    plate("recommend", "oer-plate", "-o", "b1.csv")
+    plate("recommend", "oer-plate", "--more")
+    assert plate("worksheet", "oer-plate", "--batch", "1", "-o", "again.csv").code == 0
+    assert Path("again.csv").read_bytes() == Path("b1.csv").read_bytes()
+    assert plate("worksheet", "oer-plate", "--batch", "7", "-o", "no.csv").code == 3
+
+
+def test_a_target_that_cannot_be_written_stops_before_anything_is_recorded(plate):
+    for name in ("b.pdf", "nowhere/b.csv"):
+        assert plate("recommend", "oer-plate", "-o", name).code == 3
+    assert plate("recommend", "oer-plate", "--dry-run", "-o", "b.csv").code == 2
+    assert "no batch yet" in plate("status", "oer-plate").out
+
+
 def test_explain_says_what_the_prediction_does(plate):
     plate("recommend", "oer-plate")
     said = plate("explain", "oer-plate", "b1-01").out
