@@ -117,8 +117,7 @@ def main() -> None:
         os.chdir(folder)
         os.environ["SITELOOP_DB"] = f"sqlite:///{folder}/messy.db"
         Path("good.yaml").write_text(yaml.safe_dump(plate_spec("oer_plate_3496", campaign="messy")))
-        run(["start", "good.yaml"])
-        campaign = Campaign.open("messy")
+        campaign = Campaign.start(Path("good.yaml"))
         head = campaign.state.head
 
         def attempt(name: str, content: bytes, command: list[str]) -> str:
