@@ -95,7 +95,7 @@ def test_few_data_take_the_simplest_without_comparing(fits, bags, values):
     choice = pick(bags[:n], values[:n], [simple, good], incumbent=good)
     assert choice.recipe == simple
     assert choice.scores == {}
-    assert choice.reason.endswith("with 39 measured samples, below 40, recipes are not compared")
+    assert choice.reason == "gp: from 40 measured samples on other models are compared, there are 39"
     assert fits == [simple]
 
 
