@@ -15,6 +15,7 @@ SETTINGS = {
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
     "PREFECT_LOGGING_LEVEL": "ERROR",
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a cold start takes 10 s, more on a busy machine
     "PREFECT_HOME": str(Path.home() / ".cache" / "siteloop" / "prefect"),
 }
 for _name, _value in SETTINGS.items():
