@@ -9,6 +9,7 @@ import numpy as np
 from campaign.backtest import Protocol, Replay
 from campaign.figures import BLUE, GREY, blank, environment, piece, plotly_javascript
 from campaign.plate import Plate, random_order, regret
+from lab_io.words import count
 
 
 def replay_page(replays: Sequence[Replay], plate: Plate, protocol: Protocol) -> str:
@@ -16,7 +17,7 @@ def replay_page(replays: Sequence[Replay], plate: Plate, protocol: Protocol) -> 
     chance = [
         regret(plate, random_order(plate, initial=protocol.initial, budget=protocol.budget, seed=s)) for s in range(50)
     ]
-    figure = blank("experiments", "(best so far - optimum) / (median - optimum)")
+    figure = blank("experiments", "regret of the best so far")
     for name, colour, curves in (("random", GREY, chance), ("siteloop", BLUE, [r.regret for r in replays])):
         y = np.array(curves)
         x = list(range(1, y.shape[1] + 1))
@@ -34,4 +35,10 @@ def replay_page(replays: Sequence[Replay], plate: Plate, protocol: Protocol) -> 
         figure.add_scatter(x=x, y=y.mean(0).tolist(), name=f"{name}, mean and quartiles", line={"color": colour})
     figure.update_yaxes(rangemode="tozero")
     template = environment().get_template("replay.html.j2")
-    return str(template.render(plot=piece(figure, "regret"), javascript=plotly_javascript(), replays=len(replays)))
+    return str(
+        template.render(
+            plot=piece(figure, "regret"),
+            javascript=plotly_javascript(),
+            campaigns=count(len(replays), "replayed campaign"),
+        )
+    )
