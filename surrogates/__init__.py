@@ -19,17 +19,38 @@ if TYPE_CHECKING:
     from surrogates.choice import choose
     from surrogates.encoders.elements import CompositionEncoder
     from surrogates.fitted import Fitted, fit, load
+    from surrogates.recipes.forest import Forest
     from surrogates.recipes.gated import GatedAttention
     from surrogates.recipes.gp import GP
+    from surrogates.recipes.multihead import MultiheadAttention
+    from surrogates.recipes.plain import MaxPool, MeanPool
 
-__all__ = ["GP", "Bags", "CompositionEncoder", "Fitted", "GatedAttention", "Targets", "choose", "fit", "load"]
+__all__ = [
+    "GP",
+    "Bags",
+    "CompositionEncoder",
+    "Fitted",
+    "Forest",
+    "GatedAttention",
+    "MaxPool",
+    "MeanPool",
+    "MultiheadAttention",
+    "Targets",
+    "choose",
+    "fit",
+    "load",
+]
 
 _HOMES = {
     "Bags": "surrogates.bags",
     "CompositionEncoder": "surrogates.encoders.elements",
     "Fitted": "surrogates.fitted",
+    "Forest": "surrogates.recipes.forest",
     "GP": "surrogates.recipes.gp",
     "GatedAttention": "surrogates.recipes.gated",
+    "MaxPool": "surrogates.recipes.plain",
+    "MeanPool": "surrogates.recipes.plain",
+    "MultiheadAttention": "surrogates.recipes.multihead",
     "Targets": "surrogates.bags",
     "choose": "surrogates.choice",
     "fit": "surrogates.fitted",

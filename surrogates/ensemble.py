@@ -1,7 +1,8 @@
-"""Ensembles of networks: K x M members, each trained without its fold, predicting together."""
+"""Ensembles: K x M members, each trained without its fold, predicting together; and those of networks."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -52,32 +53,24 @@ def scale(parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> tuple[T
     return features, (side - parameters["side_mean"][:, None]) / parameters["side_sd"][:, None]
 
 
-@dataclass(frozen=True, eq=False)
-class Ensemble:
-    """Trained members. Fold f's members are rows f M to (f + 1) M - 1 of every parameter."""
+class FoldMembers(ABC):
+    """Members trained without a fold each, fold 0's first and equally many of every fold; how they predict together."""
 
-    network: BagNetwork
-    parameters: Parameters
-    """Weights and scales, `P x ...`; weights in float32."""
     problem: Problem
 
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """Number of members P."""
+
+    @abstractmethod
     def member_quantiles(self, bags: Bags) -> Tensor:
-        """Each member's quantiles, `P x n x t x 9`, float64, differentiable in the bags."""
-        parameters = {name: tensor.double() for name, tensor in self.parameters.items()}
-        members = len(parameters["value_mean"])
-        found = []
-        for rows in torch.arange(len(bags)).split(CHUNK):
-            inputs = [tensor[rows].expand(members, *tensor[rows].shape) for tensor in _inputs(bags)]
-            found.append(
-                self.network(parameters, [inputs[0].double(), inputs[1], inputs[2].double(), inputs[3].double()])
-            )
-        scaled = torch.cat(found, dim=1)
-        return scaled * parameters["value_sd"][:, None, :, None] + parameters["value_mean"][:, None, :, None]
+        """Each member's quantiles, `P x n x t x 9`, float64."""
 
     def held_out(self) -> Tensor:
         """Whether each member's training left out each training row, `P x n`."""
-        members = len(self.parameters["value_mean"]) // self.problem.folds
-        return self.problem.fold == torch.arange(self.problem.folds).repeat_interleave(members).unsqueeze(1)
+        folds = self.problem.folds
+        return self.problem.fold == torch.arange(folds).repeat_interleave(self.count // folds).unsqueeze(1)
 
     def quantiles(self, bags: Bags) -> Tensor:
         """The members' quantiles averaged level by level (Vincentised), `n x t x 9`."""
@@ -88,6 +81,40 @@ class Ensemble:
         held = self.held_out()[..., None, None].double()
         return (self.member_quantiles(self.problem.bags) * held).sum(0) / held.sum(0)
 
+    def botorch_model(self, encoder: CompositionEncoder) -> EnsembleBagModel:
+        """The belief as a BoTorch model over designs."""
+        from surrogates.posterior import EnsembleBagModel
+
+        return EnsembleBagModel(self, encoder)
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble(FoldMembers):
+    """Trained networks. Fold f's members are rows f M to (f + 1) M - 1 of every parameter."""
+
+    network: BagNetwork
+    parameters: Parameters
+    """Weights and scales, `P x ...`; weights in float32."""
+    problem: Problem
+
+    @property
+    def count(self) -> int:
+        """Number of members P."""
+        return len(self.parameters["value_mean"])
+
+    def member_quantiles(self, bags: Bags) -> Tensor:
+        """Each member's quantiles, `P x n x t x 9`, float64, differentiable in the bags."""
+        parameters = {name: tensor.double() for name, tensor in self.parameters.items()}
+        members = self.count
+        found = []
+        for rows in torch.arange(len(bags)).split(CHUNK):
+            inputs = [tensor[rows].expand(members, *tensor[rows].shape) for tensor in _inputs(bags)]
+            found.append(
+                self.network(parameters, [inputs[0].double(), inputs[1], inputs[2].double(), inputs[3].double()])
+            )
+        scaled = torch.cat(found, dim=1)
+        return scaled * parameters["value_sd"][:, None, :, None] + parameters["value_mean"][:, None, :, None]
+
     def attention(self, bags: Bags) -> tuple[Tensor, Tensor]:
         """Mean and sd over members of the attention on each instance, `n x k` each.
 
@@ -95,18 +122,12 @@ class Ensemble:
             UnsupportedError: the network has none.
         """
         parameters = {name: tensor.double() for name, tensor in self.parameters.items()}
-        members = len(parameters["value_mean"])
+        members = self.count
         inputs = [tensor.expand(members, *tensor.shape) for tensor in _inputs(bags)]
         found = self.network.attention(parameters, inputs)
         if found is None:
             raise UnsupportedError("this recipe pools without attention")
         return found.mean(0), found.std(0)
-
-    def botorch_model(self, encoder: CompositionEncoder) -> EnsembleBagModel:
-        """The belief as a BoTorch model over designs."""
-        from surrogates.posterior import EnsembleBagModel
-
-        return EnsembleBagModel(self, encoder)
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and scales."""

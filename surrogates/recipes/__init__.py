@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 
 RECIPES = {
     "gp": "surrogates.recipes.gp:GP",
+    "mean_pool": "surrogates.recipes.plain:MeanPool",
+    "max_pool": "surrogates.recipes.plain:MaxPool",
     "gated_attention": "surrogates.recipes.gated:GatedAttention",
+    "multihead_attention": "surrogates.recipes.multihead:MultiheadAttention",
+    "forest": "surrogates.recipes.forest:Forest",
 }
-"""Type tag to `module:class`, simplest first; imported when a recipe is made."""
+"""Type tag to `module:class`, the process, the poolings (simplest first), the trees; imported when a recipe is made."""
 
 
 def recipe_from(spec: str | Mapping[str, Any]) -> Recipe:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from surrogates import GP, CompositionEncoder, GatedAttention, Targets, fit
+from surrogates import GP, CompositionEncoder, Forest, GatedAttention, MultiheadAttention, Targets, fit
 
 ELEMENTS = ("Ni", "Fe", "Co", "La")
 
@@ -57,6 +57,22 @@ def gated_fit(bags, values, small_gated):
     return fit(small_gated, bags, Targets.exact(values), seed=3)
 
 
-@pytest.fixture(params=["gp", "gated"])
+@pytest.fixture(scope="session")
+def multihead_fit(bags, values):
+    recipe = MultiheadAttention(hidden=8, heads=2, seeds=2, members=2, epochs=40)
+    return fit(recipe, bags, Targets.exact(values), seed=3)
+
+
+@pytest.fixture(scope="session")
+def small_forest():
+    return Forest(trees=40)
+
+
+@pytest.fixture(scope="session")
+def forest_fit(bags, values, small_forest):
+    return fit(small_forest, bags, Targets.exact(values), seed=3)
+
+
+@pytest.fixture(params=["gp", "gated", "multihead", "forest"])
 def any_fit(request):
     return request.getfixturevalue(f"{request.param}_fit")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from botorch.exceptions.errors import UnsupportedError
 
-from surrogates import GP, GatedAttention, Targets, fit, load
+from surrogates import GP, Forest, GatedAttention, MaxPool, MeanPool, MultiheadAttention, Targets, fit, load
 from surrogates.bags import content_hash
 from surrogates.conformal import Interval, Withheld, coverage
 from surrogates.recipes import RECIPES, recipe_from, recipe_hash
@@ -16,7 +16,17 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    "recipe", [GP(), GP(principal_components=2), GatedAttention(), GatedAttention(hidden=8, rate=0.5)]
+    "recipe",
+    [
+        GP(),
+        GP(principal_components=2),
+        GatedAttention(),
+        GatedAttention(hidden=8, rate=0.5),
+        MeanPool(hidden=8),
+        MaxPool(epochs=3),
+        MultiheadAttention(heads=2, seeds=4),
+        Forest(trees=7),
+    ],
 )
 def test_recipes_survive_json(recipe):
     assert recipe_from(recipe.to_json()) == recipe
@@ -27,19 +37,24 @@ def test_recipes_survive_json(recipe):
 
 
 def test_recipes_have_stable_tags_and_distinct_hashes():
-    assert [recipe_from(tag).type for tag in RECIPES] == ["gp", "gated_attention"]
-    recipes = [GP(), GP(principal_components=2), GatedAttention(), GatedAttention(hidden=8)]
-    assert len({recipe_hash(recipe) for recipe in recipes}) == 4
+    tags = ["gp", "mean_pool", "max_pool", "gated_attention", "multihead_attention", "forest"]
+    assert [recipe_from(tag).type for tag in RECIPES] == list(RECIPES) == tags
+    recipes = [*map(recipe_from, RECIPES), GP(principal_components=2), GatedAttention(hidden=8), Forest(trees=7)]
+    assert len({recipe_hash(recipe) for recipe in recipes}) == len(recipes)
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("gpp", "unknown recipe 'gpp'; expected one of gp, gated_attention"),
+        ("gpp", "unknown recipe 'gpp'; expected one of gp, mean_pool, max_pool, gated_attention"),
         ({"hidden": 3}, "unknown recipe None"),
         ({"type": "gp", "hidden": 3}, "recipe 'gp' has no setting hidden; it has principal_components"),
         ({"type": "gated_attention", "hidden": 0}, "hidden must be at least 1, not 0"),
         ({"type": "gated_attention", "rate": 0}, "rate must be positive"),
+        ({"type": "mean_pool", "members": 0}, "members must be at least 1, not 0"),
+        ({"type": "multihead_attention", "seeds": 0}, "seeds must be at least 1, not 0"),
+        ({"type": "multihead_attention", "heads": 5}, "heads must divide hidden = 32, which 5 does not"),
+        ({"type": "forest", "trees": 1}, "trees must be at least 2, not 1"),
     ],
 )
 def test_recipes_that_cannot_be_are_refused(spec, message):
@@ -74,26 +89,27 @@ FRESH = """
 import sys; sys.path.insert(0, {tests!r})
 import torch
 from conftest import ELEMENTS, mixtures, response
-from surrogates import GP, CompositionEncoder, GatedAttention, Targets, fit
+from surrogates import GP, CompositionEncoder, Forest, GatedAttention, Targets, fit
 from surrogates.bags import content_hash
 torch.set_default_dtype(torch.float64)
 torch.manual_seed(99)
 X = mixtures(48, 4, seed=1)
 bags = CompositionEncoder(ELEMENTS)(X, stratum=["few" if (x > 0).sum() < 4 else "many" for x in X])
 targets = Targets.exact(response(X, noise=0.1, seed=2))
-for recipe in (GP(), GatedAttention(hidden=8, gate=4, members=2, epochs=40)):
+for recipe in (GP(), GatedAttention(hidden=8, gate=4, members=2, epochs=40), Forest(trees=40)):
     fitted = fit(recipe, bags, targets, seed=3)
     print(content_hash(fitted.data_hash, fitted.quantiles(bags), fitted.out_of_fold.quantiles))
 """
 
 
-def test_a_fresh_process_with_other_global_state_gives_identical_bits(gp_fit, gated_fit, bags):
+def test_a_fresh_process_with_other_global_state_gives_identical_bits(gp_fit, gated_fit, forest_fit, bags):
     code = FRESH.format(tests=str(Path(__file__).parent))
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
     )
-    expected = [content_hash(f.data_hash, f.quantiles(bags), f.out_of_fold.quantiles) for f in (gp_fit, gated_fit)]
+    fits = (gp_fit, gated_fit, forest_fit)
+    expected = [content_hash(f.data_hash, f.quantiles(bags), f.out_of_fold.quantiles) for f in fits]
     assert run.stdout.split() == expected
 
 
@@ -113,14 +129,13 @@ def test_another_seed_gives_other_folds(bags, values, gp_fit):
     assert torch.equal(other.quantiles(bags), gp_fit.quantiles(bags))
 
 
-@pytest.mark.parametrize("tag", ["gp", "gated"])
-def test_out_of_fold_predictions_know_nothing_of_their_own_groups(tag, request, bags, values, small_gated):
+@pytest.mark.parametrize("tag", ["gp", "gated", "multihead", "forest"])
+def test_out_of_fold_predictions_know_nothing_of_their_own_groups(tag, request, bags, values):
     """Other values in one fold change the out-of-fold predictions of every fold but that one."""
-    recipe = GP() if tag == "gp" else small_gated
     before = request.getfixturevalue(f"{tag}_fit")
     held = before.problem.fold == 2
     changed = torch.where(held, 50 - values, values)
-    after = fit(recipe, bags, Targets.exact(changed), seed=3)
+    after = fit(before.recipe, bags, Targets.exact(changed), seed=3)
     moved = (after.out_of_fold.quantiles - before.out_of_fold.quantiles).abs().amax((1, 2))
     assert float(moved[held].max()) < 1e-6
     assert float(moved[~held].min()) > 1e-3

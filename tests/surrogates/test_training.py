@@ -2,6 +2,8 @@ import pytest
 import torch
 
 from surrogates.recipes.gated import GatedNetwork
+from surrogates.recipes.multihead import MultiheadNetwork
+from surrogates.recipes.plain import MaxNetwork, MeanNetwork
 from surrogates.training import Member, Schedule, train
 
 
@@ -38,7 +40,7 @@ def test_members_learn_their_own_targets():
     assert found["b"].flatten().tolist() == pytest.approx([-1, 1], abs=0.02)
 
 
-def gated_problem():
+def bag_problem():
     rng = torch.Generator().manual_seed(5)
     features = torch.randn(40, 3, 4, generator=rng)
     mask = torch.ones(40, 3, dtype=torch.bool)
@@ -49,12 +51,22 @@ def gated_problem():
     return data, value.expand(4, 40, 1), ones
 
 
+SIZES = {"features": 4, "side": 1, "targets": 1, "hidden": 8}
+NETWORKS = {
+    "mean": MeanNetwork(**SIZES),
+    "max": MaxNetwork(**SIZES),
+    "gated": GatedNetwork(**SIZES, gate=4),
+    "multihead": MultiheadNetwork(**SIZES, heads=2, seeds=3),
+}
+
+
 @pytest.mark.parametrize("patience", [3, 60])
-def test_stacked_training_equals_training_one_by_one(patience):
+@pytest.mark.parametrize("name", NETWORKS)
+def test_stacked_training_equals_training_one_by_one(name, patience):
     from surrogates.quantiles import pinball
 
-    data, targets, constants = gated_problem()
-    network = GatedNetwork(features=4, side=1, targets=1, hidden=8, gate=4)
+    data, targets, constants = bag_problem()
+    network = NETWORKS[name]
     schedule = Schedule(epochs=60, batch=8, rate=0.02, decay=0.01, patience=patience)
 
     def loss(outputs, value):

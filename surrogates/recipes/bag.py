@@ -1,0 +1,134 @@
+"""What recipes over bags of instances share: encoder, pooling, head, and the ensemble that they are trained as.
+
+A recipe of its own is a pooling: a `PooledNetwork` with its parameters and a `BagRecipe` that makes it.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import silu
+
+from surrogates.conformal import Score
+from surrogates.ensemble import Ensemble, scale, train_ensemble
+from surrogates.networks.heads import OUTPUTS, noncrossing_quantiles, normal_start
+from surrogates.recipes.base import Learned, Problem, Recipe, Trained
+from surrogates.training import TRAINED, Parameters, Schedule
+
+
+def weight(rng: torch.Generator, rows: int, columns: int, gain: float = 1.0) -> Tensor:
+    """Initial weights `rows x columns`: uniform, with the variance of He et al. 2015 over 2."""
+    return gain * math.sqrt(3 / rows) * (2 * torch.rand(rows, columns, generator=rng, dtype=TRAINED) - 1)
+
+
+@dataclass(frozen=True)
+class PooledNetwork(ABC):
+    """Instance encoder, pooling, head: (features, mask, weights, side) to quantiles."""
+
+    features: int
+    side: int
+    targets: int
+    hidden: int
+
+    @property
+    def pooled(self) -> int:
+        """Width of a pooled vector."""
+        return self.hidden
+
+    def start_pool(self, rng: torch.Generator) -> Parameters:
+        """Initial parameters of one member's pooling; by default it has none."""
+        return {}
+
+    @abstractmethod
+    def pool(
+        self, p: Mapping[str, Tensor], instances: Tensor, mask: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """An aggregator of `surrogates.networks.pooling`."""
+
+    def start(self, rng: torch.Generator) -> Parameters:
+        """Initial parameters of one member; the head starts at a standard normal."""
+        h = self.hidden
+        return {
+            "encode": weight(rng, self.features, h),
+            "encode_bias": torch.zeros(h, dtype=TRAINED),
+            **self.start_pool(rng),
+            "mix": weight(rng, self.pooled + self.side, h),
+            "mix_bias": torch.zeros(h, dtype=TRAINED),
+            "head": weight(rng, h, self.targets * OUTPUTS, gain=0.1),
+            "head_bias": normal_start().to(TRAINED).repeat(self.targets),
+        }
+
+    def _pool(self, p: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor | None, Tensor]:
+        features, side = scale(p, inputs)
+        members, b, k, d = features.shape
+        instances = silu(torch.baddbmm(p["encode_bias"].unsqueeze(1), features.reshape(members, b * k, d), p["encode"]))
+        pooled, attention = self.pool(p, instances.unflatten(1, (b, k)), inputs[1], inputs[2])
+        return pooled, attention, side
+
+    def __call__(self, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> Tensor:
+        """Quantiles of scaled targets, `P x b x t x 9`."""
+        p = parameters
+        pooled, _, side = self._pool(p, inputs)
+        mixed = silu(torch.baddbmm(p["mix_bias"].unsqueeze(1), torch.cat([pooled, side], dim=-1), p["mix"]))
+        raw = torch.baddbmm(p["head_bias"].unsqueeze(1), mixed, p["head"])
+        return noncrossing_quantiles(raw.unflatten(-1, (self.targets, OUTPUTS)))
+
+    def attention(self, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> Tensor | None:
+        """How much each instance counts, `P x b x k`; None if the pooling cannot say."""
+        return self._pool(parameters, inputs)[1]
+
+
+@dataclass(frozen=True)
+class BagRecipe(Recipe):
+    """A pooled network under nine quantiles, as an ensemble over folds.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
+
+    score: ClassVar[Score] = "cqr"
+
+    hidden: int = 32
+    """Width of the instance encoder and of the head."""
+    members: int = 3
+    """Members for each of the five folds."""
+    epochs: int = 200
+    batch: int = 16
+    rate: float = 1e-2
+    """Learning rate at the start."""
+    decay: float = 1e-2
+    """Weight decay."""
+    patience: int = 40
+    """Epochs without improvement after which a member stops."""
+
+    def __post_init__(self) -> None:
+        for name in set(self.setting_names()) - {"rate", "decay"}:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.rate <= 0 or self.decay < 0:
+            raise ValueError(f"rate must be positive and decay not negative, not {self.rate} and {self.decay}")
+
+    @abstractmethod
+    def network(self, **sizes: Any) -> PooledNetwork:
+        """The network with the recipe's settings; sizes are the fields of `PooledNetwork`."""
+
+    def _network(self, problem: Problem) -> PooledNetwork:
+        features, side = problem.bags.features.shape[2], problem.bags.side.shape[1]
+        return self.network(features=features, side=side, targets=problem.value.shape[1], hidden=self.hidden)
+
+    def train(self, problem: Problem, seed: int) -> Trained:
+        """Train all members in one batched computation."""
+        schedule = Schedule(self.epochs, self.batch, self.rate, self.decay, self.patience)
+        return train_ensemble(
+            self._network(problem), problem, members_per_fold=self.members, schedule=schedule, seed=seed
+        )
+
+    def restore(self, tensors: Mapping[str, Tensor], problem: Problem) -> Learned:
+        """The same members."""
+        return Ensemble(self._network(problem), dict(tensors), problem)
