@@ -243,7 +243,13 @@ def _choose(state: State, request: Request, wanted: int, seed: int, stage: Calla
     """A batch chosen by the acquisition function on what is believed, and explained."""
     belief = believe(state, seed=seed, stage=stage)
     stage("screen")
-    indices = screen(state, belief, only=request.only, again=request.again)
+    indices = screen(
+        state,
+        belief,
+        only=request.only,
+        again=request.again,
+        progress=lambda done: stage(f"screened {done:,} of {state.space.count:,} candidates"),
+    )
     if not len(indices):
         return _Picked((), (), (), {})
     stage("choose")

@@ -81,7 +81,7 @@ def load(text: str | bytes, name: str = "document") -> Document:
         what = str(error).splitlines()[0]
         builder.problems.append(Problem(name, f"not YAML: {what}", "remove the unusual characters"))
     except _TooBigError:
-        pass
+        pass  # the builder has noted what is too big, and it is raised below
     if builder.problems:
         raise InvalidInput(builder.problems)
     return Document(name, value, builder.marks)

@@ -109,6 +109,7 @@ def read_workbook(content: bytes, wanted: str | None) -> tuple[str, Sheet, list[
             if kind is None:
                 raise CellError("the file is a zip archive but not an XLSX or ODS workbook", _SAVE_AS)
             sheets = list(_xlsx_sheets(archive) if kind == "xlsx" else _ods_sheets(archive))
+    # of zipfile: NotImplementedError for unknown compression, RuntimeError for a password, KeyError for a lost part
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, KeyError) as error:
         raise CellError(f"the workbook is damaged or encrypted: {str(error)[:100]}", _SAVE_AS) from None
     except (ParseError, DefusedXmlException, UnicodeError, ValueError) as error:

@@ -10,7 +10,7 @@ FIXED_SECONDS = 4.0
 SECONDS_PER_CANDIDATE = 20e-6
 JOINT = 4096
 """Candidates that are believed jointly; the others are only screened."""
-JOINT_SECONDS = 4.5
+JOINT_SECONDS = 7.0
 PROCESS_MB = 300.0
 JOINT_COPIES = 10
 
@@ -29,8 +29,8 @@ def estimate(space: Space) -> Estimate:
     """What one recommendation will take.
 
     Measured on this loop with seven components and 60 to 100 measurements on one core: 3 s of imports and 1 s of
-    fitting, 20 µs a candidate for screening, and for the joint belief of the n <= 4,096 candidates that are left 4.5 s
-    (n / 4096)^2 and ten copies of an n x n matrix: 2,121 candidates took 2.2 s and 560 MB, 74,613 took 6.3 s and 1,650
+    fitting, 20 µs a candidate for screening, and for the joint belief of the n <= 4,096 candidates that are left 7 s
+    (n / 4096)^2 and ten copies of an n x n matrix: 2,121 candidates took 3.3 s and 680 MB, 74,613 took 8.6 s and 1,650
     MB, imports apart.
     """
     n = space.count

@@ -78,14 +78,15 @@ def stages(seconds: float) -> Iterator[Callable[[str], None]]:
     Args:
         seconds: estimate for the whole.
     """
-    begun, first = time.monotonic(), seconds > SLOW_SECONDS
+    begun = time.monotonic()
+    told = begun - SLOW_SECONDS if seconds > SLOW_SECONDS else begun
 
     def stage(name: str) -> None:
-        nonlocal first
-        elapsed = time.monotonic() - begun
-        if first or elapsed > SLOW_SECONDS:
-            note(f"{name} ... ({elapsed:.0f} s so far, about {max(seconds - elapsed, 1):.0f} s left)")
-        first = False
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= SLOW_SECONDS:  # at most one line in two seconds, however fine the stages are
+            note(f"{name} ... ({now - begun:.0f} s so far, about {max(seconds - now + begun, 1):.0f} s left)")
+            told = now
 
     yield stage
 
