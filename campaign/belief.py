@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from acquisition.objectives import Goal
-from campaign.spec import Objective
+from campaign.spec import Objective, RecipeModel
 from campaign.state import State
 from surrogates.bags import Bags, Targets
 from surrogates.choice import ENOUGH, GROWTH, Choice, choose, needs_rescoring
@@ -28,8 +28,11 @@ from surrogates.recipes import recipe_from
 
 Array = NDArray[np.float64]
 
-AUTO_RECIPES = ("gp", "gated_attention")
-"""What `model: auto` chooses from, simplest first."""
+AUTO_RECIPES = ("gp", "mean_pool", "gated_attention")
+"""What `model: auto` chooses from, simplest first.
+
+Trees are not among them: they never predict beyond the best value seen, which a search lives on.
+"""
 
 
 def sign(objective: Objective) -> float:
@@ -122,6 +125,8 @@ class Interval:
     n_calibration: int = 0
     stratum: str = ""
     guarantee: str = ""
+    outside: str = ""
+    """Why the candidate lies outside the training data, where the guarantee does not hold; empty inside."""
     withheld: str | None = None
     """Why there is no interval: `needs 7 more measurements`."""
 
@@ -173,6 +178,7 @@ class ObjectiveBelief:
                 n_calibration=found.n_calibration,
                 stratum=found.stratum[i],
                 guarantee=found.guarantee,
+                outside=found.outside[i],
             )
             for i in range(len(X))
         ]
@@ -249,21 +255,21 @@ def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str
     bags = encode(torch.as_tensor(data.X, dtype=torch.float64), stratum=data.strata)
     n = len(data.exact)
     before = last_choice(state, objective)
-    wanted = state.spec.model.type
-    if wanted != "auto":
-        recipes, scored_at = [recipe_from(wanted)], n
+    wanted = state.spec.model
+    if isinstance(wanted, RecipeModel):
+        recipes, scored_at = [recipe_from(wanted.recipe)], n
     elif before is None or needs_rescoring(before["scored_at"], n):
         recipes, scored_at = [recipe_from(tag) for tag in AUTO_RECIPES], n
     else:
         recipes, scored_at = [recipe_from(before["recipe"])], before["scored_at"]
     incumbent = recipe_from(before["recipe"]) if before else None
     choice = choose(recipes, bags, data.targets, strata=data.strata, seed=seed, incumbent=incumbent)
-    if wanted == "auto" and len(recipes) == 1:
+    if isinstance(wanted, RecipeModel):
+        choice = replace(choice, reason=f"{wanted.type}, as the spec says")
+    elif len(recipes) == 1:
         again = math.ceil(max(scored_at * GROWTH, ENOUGH))
         reason = f"{choice.recipe.type}, as chosen at {scored_at} measurements; compared again at {again}"
         choice = replace(choice, reason=reason)
-    elif wanted != "auto":
-        choice = replace(choice, reason=f"{wanted}, as the spec says")
     return ObjectiveBelief(
         objective=objective,
         data=data,

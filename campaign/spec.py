@@ -137,16 +137,39 @@ class AutoModel(Frozen):
     type: Literal["auto"] = "auto"
 
 
-class GaussianProcess(Frozen):
-    """A Gaussian process on the design."""
+class RecipeModel(Frozen):
+    """One recipe, by its name.
 
-    type: Literal["gp"] = "gp"
+    `gp`: a Gaussian process. `forest`: extremely randomised trees, strong on small tables, blind beyond the best value
+    measured. `mean_pool`, `max_pool`, `gated_attention`, `multihead_attention`, `transformer`: ensembles of networks
+    that read a composition as a weighted bag of elements and pool it in that way. `blend`: several recipes, weighted by
+    what they predicted unseen.
+    """
 
+    type: Literal[
+        "gp", "forest", "mean_pool", "max_pool", "gated_attention", "multihead_attention", "transformer", "blend"
+    ]
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the recipe other than its own, such as `{members: 5, refit: true}` or `{trees: 400}`."""
 
-class GatedAttention(Frozen):
-    """An ensemble of networks that reads a composition as a weighted bag of elements."""
+    @model_validator(mode="after")
+    def _settings_fit(self) -> RecipeModel:
+        if self.settings:
+            from surrogates.recipes import recipe_from
 
-    type: Literal["gated_attention"] = "gated_attention"
+            try:
+                recipe_from(self.recipe)
+            except ValueError as error:
+                faults([(("settings",), str(error), "correct or remove it")])
+            if self.settings.get("head") == "class":
+                what = "a class head predicts no number, and an objective is one"
+                faults([(("settings", "head"), what, "write quantiles or normal")])
+        return self
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """As `surrogates.recipes.recipe_from` takes it."""
+        return {"type": self.type, **self.settings}
 
 
 class QLogEI(Frozen):
@@ -217,7 +240,7 @@ class Intervals(Frozen):
         return levels
 
 
-AnyModel = Annotated[AutoModel | GaussianProcess | GatedAttention, Field(discriminator="type"), Choice()]
+AnyModel = Annotated[AutoModel | RecipeModel, Field(discriminator="type"), Choice()]
 AnyAcquisition = Annotated[
     QLogEI | QLogNEI | UCB | Thompson | Greedy | MaxVariance, Field(discriminator="type"), Choice()
 ]

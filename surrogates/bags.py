@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_TENSORS = ("features", "mask", "weights", "side")
 Labels = tuple[str, ...] | tuple[tuple[str, ...], ...]
 
 
@@ -76,6 +77,36 @@ class Bags:
         if empty:
             raise ValueError(f"bag {empty[0]} has no instance with a weight above 0 ({len(empty)} such bags of {n})")
 
+    @classmethod
+    def of(
+        cls,
+        features: Tensor,
+        mask: Tensor | None = None,
+        weights: Tensor | None = None,
+        side: Tensor | None = None,
+        labels: Labels | None = None,
+        stratum: Iterable[str] | None = None,
+    ) -> Bags:
+        """Bags from features alone, `n x k x d`, and whatever else is known.
+
+        By default every instance is there and weighs 1, nothing is known of the sample as a whole, instances are called
+        "1" to "k", and all bags are in one stratum. Networks compute in the dtype of the features.
+
+        Raises:
+            ValueError: as of the class.
+        """
+        if features.ndim != 3:
+            raise ValueError(f"features must be n x k x d, not {_shape(features)}")
+        n, k, _ = features.shape
+        return cls(
+            features=features,
+            mask=torch.ones(n, k, dtype=torch.bool) if mask is None else mask,
+            weights=features.new_ones(n, k) if weights is None else weights,
+            side=features.new_zeros(n, 0) if side is None else side,
+            labels=tuple(str(i + 1) for i in range(k)) if labels is None else labels,
+            stratum=("",) * n if stratum is None else tuple(stratum),
+        )
+
     @property
     def shared_labels(self) -> tuple[str, ...] | None:
         """The instance names if all bags share them, else None."""
@@ -89,13 +120,13 @@ class Bags:
         rows = torch.arange(len(self))[key].reshape(-1)
         picked = rows.tolist()
         labels = self.labels if self.shared_labels is not None else tuple(self.labels[i] for i in picked)
-        tensors = {name: getattr(self, name)[rows] for name in ("features", "mask", "weights", "side")}
+        tensors = {name: getattr(self, name)[rows] for name in _TENSORS}
         return Bags(**tensors, labels=labels, stratum=tuple(self.stratum[i] for i in picked))
 
-    def to(self, device: torch.device | str) -> Bags:
-        """The same bags with their tensors on a device."""
-        tensors = {name: getattr(self, name).to(device) for name in ("features", "mask", "weights", "side")}
-        return replace(self, **tensors)
+    def to(self, target: torch.device | torch.dtype | str) -> Bags:
+        """The same bags on a device, or with their numbers in a dtype; networks compute in that of the features."""
+        names = ("features", "weights", "side") if isinstance(target, torch.dtype) else _TENSORS
+        return replace(self, **{name: getattr(self, name).to(target) for name in names})
 
     @cached_property
     def hash(self) -> str:

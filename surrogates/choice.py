@@ -24,8 +24,6 @@ GROWTH = 1.25
 class Score:
     """How well a recipe predicted what it had not seen."""
 
-    data_hash: str
-    """Of the data it was scored on."""
     losses: Tensor
     """Of each row, `m`: pinball loss averaged over the nine levels, in sds of the targets (about half the CRPS)."""
 
@@ -48,10 +46,9 @@ class Choice:
 
 def score(fitted: Fitted) -> Score:
     """The out-of-fold score of a fit, on its first target."""
-    seen = fitted.out_of_fold
-    value = seen.value[:, 0]
+    quantiles, value, _ = fitted.out_of_fold.of(0)
     spread = float(value.std()) or 1.0
-    return Score(fitted.data_hash, pinball(seen.quantiles[:, 0], value) / spread)
+    return Score(pinball(quantiles, value) / spread)
 
 
 def needs_rescoring(n_then: int, n_now: int) -> bool:
@@ -70,7 +67,6 @@ def choose(
     strata: Sequence[str] | None = None,
     seed: int,
     incumbent: Recipe | None = None,
-    known_scores: Mapping[str, Score] | None = None,
 ) -> Choice:
     """Choose a recipe and fit it.
 
@@ -85,7 +81,6 @@ def choose(
         strata: as for `fit`.
         seed: as for `fit`.
         incumbent: the recipe chosen last; it counts if it is among the candidates.
-        known_scores: by recipe hash; those of the very same data spare the fit of a recipe that is not chosen.
 
     Raises:
         ValueError: there are no candidates, or the data cannot be fitted.
@@ -109,8 +104,7 @@ def choose(
     if n < ENOUGH:
         reason = f"{candidates[0].type}: from {ENOUGH} measured samples on other models are compared, there are {n}"
         return Choice(candidates[0], {}, reason, first)
-    known = {key: s for key, s in (known_scores or {}).items() if s.data_hash == first.data_hash}
-    scores = {key: known[key] if key in known else score(fitted(r)) for r in candidates for key in (recipe_hash(r),)}
+    scores = {recipe_hash(recipe): score(fitted(recipe)) for recipe in candidates}
     best = min(candidates, key=lambda r: scores[recipe_hash(r)].mean)
     chosen, reason = _decide(present, best, scores, n)
     return Choice(chosen, scores, reason, fitted(chosen))

@@ -2,14 +2,15 @@
 
 Residuals are pooled over K folds, every one of them from a model that did not see the row's group. Pooling has no
 finite-sample theorem (cross-conformal prediction, Vovk 2015; CV+ would guarantee 1 - 2 alpha, Barber et al. 2021), so
-the guarantee is called empirical.
+the guarantee is called empirical. A split keeps a part for calibration alone, which has the theorem and needs more
+data. In both, a stratum's own correction makes the statement for that stratum (Mondrian; Vovk et al. 2005).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -20,12 +21,15 @@ from surrogates.quantiles import MEDIAN, at_level
 Score = Literal["cqr", "scaled"]
 OWN_CORRECTION = 80
 """Out-of-fold residuals from which a stratum is corrected on its own; below that, the weight of the pooled ones."""
-GUARANTEE = "empirical: residuals pooled over K folds; no finite-sample theorem"
+EMPIRICAL = "empirical: residuals pooled over K folds; no finite-sample theorem"
+EXACT = "at least 1 - alpha for exchangeable samples"
+MONDRIAN = "at least 1 - alpha in each stratum, for exchangeable samples of it"
+SHRUNK = "empirical: small strata lean on the residuals of others; no finite-sample theorem"
 POOLED = "pooled"
 
 _METHODS = {
-    "cqr": "{k}-fold cross-conformalised quantile regression (Romano et al. 2019)",
-    "scaled": "{k}-fold cross-conformal, residuals over half widths (Lei et al. 2018)",
+    "cqr": "conformalised quantile regression (Romano et al. 2019)",
+    "scaled": "conformal residuals over half widths (Lei et al. 2018)",
 }
 
 
@@ -33,17 +37,23 @@ _METHODS = {
 class OutOfFold:
     """What was predicted for training rows by models that did not see their groups."""
 
-    quantiles: Tensor
-    """`m x t x 9`."""
+    predictions: Tensor
+    """Nine quantiles, or the probability of a class, `m x t x o`."""
     value: Tensor
-    """What was measured, `m x t`."""
+    """What was measured, `m x t`; NaN where nothing was."""
     stratum: tuple[str, ...]
     """Of each row, `m`."""
     folds: int
-    """How many folds there were."""
+    """How many folds there were: 1 for a split, 0 if nothing was held out."""
 
     def __len__(self) -> int:
         return len(self.value)
+
+    def of(self, target: int) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+        """Predictions `m' x o`, values `m'` and strata of the rows in which a target was measured."""
+        rows = (~self.value[:, target].isnan()).nonzero().flatten()
+        strata = tuple(self.stratum[i] for i in rows.tolist())
+        return self.predictions[rows, target], self.value[rows, target], strata
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +68,18 @@ class Interval:
     """Coverage aimed at, 1 - alpha."""
     method: str
     n_calibration: int
-    """Number of out-of-fold residuals."""
+    """Number of out-of-fold residuals of the target."""
     stratum: tuple[str, ...]
     """Whose residuals corrected each interval: the stratum, `<stratum> shrunk to pooled`, or `pooled`."""
     guarantee: str
+    """Of bags from where the training data come; there is none outside."""
+    outside: tuple[str, ...] = ()
+    """Why each bag lies outside the training data, empty if it is inside."""
+
+    def widened(self, median: Tensor, factor: Tensor, outside: tuple[str, ...]) -> Interval:
+        """The intervals with their parts on both sides of the median, `n`, stretched by factors, `n`."""
+        lower, upper = median - factor * (median - self.lower), median + factor * (self.upper - median)
+        return replace(self, lower=lower, upper=upper, outside=outside)
 
 
 @dataclass(frozen=True)
@@ -107,20 +125,29 @@ def _correction(values: Tensor, alpha: float) -> Tensor | None:
 
 
 def calibrate(
-    quantiles: Tensor, stratum: Sequence[str], seen: OutOfFold, alpha: float, score: Score
+    quantiles: Tensor,
+    stratum: Sequence[str],
+    seen: OutOfFold,
+    alpha: float,
+    score: Score,
+    *,
+    target: int = 0,
+    own_correction: int = OWN_CORRECTION,
 ) -> Interval | Withheld:
     """Intervals that cover a share 1 - alpha of measurements.
 
     The head's own quantiles at alpha / 2 and 1 - alpha / 2 are widened or narrowed by the conformal rank of the
-    out-of-fold scores. A stratum with `OWN_CORRECTION` residuals has its own correction; below that it is
-    w own + (1 - w) pooled with w = n / (n + OWN_CORRECTION); below the level's own minimum it is the pooled one.
+    out-of-fold scores. A stratum with `own_correction` residuals has its own correction; below that it is
+    w own + (1 - w) pooled with w = n / (n + own_correction); below the level's own minimum it is the pooled one.
 
     Args:
         quantiles: the head's quantiles of the bags, `n x 9`.
         stratum: of the bags.
-        seen: out-of-fold predictions; the first target counts.
+        seen: out-of-fold predictions.
         alpha: miscoverage, any number inside (0, 1).
         score: see `scores`.
+        target: which of the targets.
+        own_correction: as above.
 
     Returns:
         The intervals, or how many more residuals the level needs.
@@ -130,20 +157,21 @@ def calibrate(
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha lies inside (0, 1), not at {alpha!r}")
-    residuals = scores(seen.quantiles[:, 0], seen.value[:, 0], alpha, score)
+    predictions, value, strata = seen.of(target)
+    residuals = scores(predictions, value, alpha, score)
     pooled = _correction(residuals, alpha)
     if pooled is None:
         return Withheld(minimum_residuals(alpha) - len(residuals))
     corrections: dict[str, tuple[Tensor, str]] = {}
-    for name in set(stratum):
-        own = residuals[[i for i, s in enumerate(seen.stratum) if s == name]]
+    for name in {*stratum, *strata}:
+        own = residuals[[i for i, s in enumerate(strata) if s == name]]
         found = _correction(own, alpha)
         if found is None or len(own) == len(residuals):
             corrections[name] = (pooled, POOLED)
-        elif len(own) >= OWN_CORRECTION:
+        elif len(own) >= own_correction:
             corrections[name] = (found, name)
         else:
-            share = len(own) / (len(own) + OWN_CORRECTION)
+            share = len(own) / (len(own) + own_correction)
             corrections[name] = (share * found + (1 - share) * pooled, f"{name} shrunk to {POOLED}")
     by = torch.stack([corrections[name][0] for name in stratum]) if len(stratum) else residuals[:0]
     lower, median, upper = _ends(quantiles, alpha)
@@ -152,15 +180,25 @@ def calibrate(
         lower, upper = torch.minimum(lower - by, median), torch.maximum(upper + by, median)
     else:
         lower, upper = median - by * (median - lower), median + by * (upper - median)
+    used = tuple(corrections[name][1] for name in stratum)
     return Interval(
         lower=lower,
         upper=upper,
         level=1 - alpha,
-        method=_METHODS[score].format(k=seen.folds),
+        method=f"{'split' if seen.folds == 1 else f'{seen.folds}-fold cross'}: {_METHODS[score]}",
         n_calibration=len(residuals),
-        stratum=tuple(corrections[name][1] for name in stratum),
-        guarantee=GUARANTEE,
+        stratum=used,
+        guarantee=EMPIRICAL if seen.folds > 1 else _guarantee_of_split(stratum, used, corrections),
     )
+
+
+def _guarantee_of_split(
+    stratum: Sequence[str], used: Sequence[str], corrections: Mapping[str, tuple[Tensor, str]]
+) -> str:
+    """What a split promises: the pooled correction covers all strata together only where it corrects them all."""
+    if all(label == POOLED for _, label in corrections.values()):
+        return EXACT
+    return MONDRIAN if tuple(stratum) == tuple(used) else SHRUNK
 
 
 def adaptive_alpha(alpha: float, misses: Sequence[Sequence[bool]], gamma: float = 0.05) -> float:

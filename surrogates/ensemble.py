@@ -1,4 +1,4 @@
-"""Ensembles: K x M members, each trained without its fold, predicting together; and those of networks."""
+"""Ensembles: members trained without a fold each, or on everything, predicting together; and those of networks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from botorch.exceptions.errors import UnsupportedError
 from torch import Tensor
 
 from surrogates.bags import Bags
-from surrogates.quantiles import pinball
+from surrogates.networks.heads import HEADS, Head
 from surrogates.recipes.base import Problem, Trained
-from surrogates.splits import generator, hold_back
+from surrogates.splits import NEVER, generator, hold_back
 from surrogates.training import TRAINED, Member, Network, Parameters, Schedule, train
 
 if TYPE_CHECKING:
-    from surrogates.encoders.elements import CompositionEncoder
+    from surrogates.encoders.base import Encoder
     from surrogates.posterior import EnsembleBagModel
 
 STOPPING_SHARE = 0.2
@@ -28,21 +28,26 @@ CHUNK = 2048
 
 
 class BagNetwork(Network, Protocol):
-    """A network over (features, mask, weights, side) whose outputs are quantiles, `P x b x t x 9`."""
+    """A network over (features, mask, weights, side) whose outputs are predictions, `P x b x t x o`."""
+
+    @property
+    def head(self) -> Head:
+        """What it predicts."""
+        ...
+
+    def inputs(self, bags: Bags) -> tuple[Tensor, ...]:
+        """What it sees of bags, `n x ...` each."""
+        ...
 
     def attention(self, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> Tensor | None:
         """Attention over the instances, `P x b x k`; None if the network has none."""
         ...
 
 
-def _inputs(bags: Bags) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return bags.features, bags.mask, bags.weights, bags.side
-
-
 def _scaling(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and sd over the first dimension; an sd of (nearly) 0 counts as 1."""
-    mean = values.mean(0)
-    sd = (values - mean).square().mean(0).sqrt()
+    """Mean and sd over the first dimension, of what is not NaN; an sd of (nearly) 0 counts as 1."""
+    mean = values.nanmean(0).nan_to_num(0.0)
+    sd = (values - mean).square().nanmean(0).sqrt()
     return mean, torch.where(sd > 1e-8, sd, torch.ones_like(sd))
 
 
@@ -54,34 +59,87 @@ def scale(parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> tuple[T
 
 
 class FoldMembers(ABC):
-    """Members trained without a fold each, fold 0's first and equally many of every fold; how they predict together."""
+    """Members that left out a fold each, or none, and how they predict together.
+
+    If some members saw everything (refits), these predict; otherwise all do. Out of fold, those predict that left the
+    row out.
+    """
 
     problem: Problem
+    head: Head = HEADS["quantiles"]
 
     @property
     @abstractmethod
-    def count(self) -> int:
-        """Number of members P."""
+    def member_fold(self) -> Tensor:
+        """The fold that each member left out, `P`; -1 if it saw every row that may be learned from."""
 
     @abstractmethod
-    def member_quantiles(self, bags: Bags) -> Tensor:
-        """Each member's quantiles, `P x n x t x 9`, float64."""
+    def member_predictions(self, bags: Bags, members: Tensor) -> Tensor:
+        """Predictions of some members, given by number: `P' x n x t x o`, float64."""
 
-    def held_out(self) -> Tensor:
-        """Whether each member's training left out each training row, `P x n`."""
-        folds = self.problem.folds
-        return self.problem.fold == torch.arange(folds).repeat_interleave(self.count // folds).unsqueeze(1)
+    @property
+    def predicting(self) -> Tensor:
+        """Numbers of the members that predict."""
+        refits = self.member_fold == NEVER
+        return (refits if refits.any() else ~refits).nonzero().flatten()
+
+    def predictions(self, bags: Bags) -> Tensor:
+        """The members' predictions averaged, quantiles level by level (Vincentised), `n x t x o`."""
+        return self.member_predictions(bags, self.predicting).mean(0)
 
     def quantiles(self, bags: Bags) -> Tensor:
-        """The members' quantiles averaged level by level (Vincentised), `n x t x 9`."""
-        return self.member_quantiles(bags).mean(0)
+        """Nine quantiles, `n x t x 9`.
+
+        Raises:
+            UnsupportedError: the head predicts classes.
+        """
+        if not self.head.numbers:
+            raise UnsupportedError("a class head predicts no quantiles; ask for the probability")
+        return self.predictions(bags)
+
+    def probability(self, bags: Bags) -> Tensor:
+        """Probability of each class, `n x t`.
+
+        Raises:
+            UnsupportedError: the head predicts numbers.
+        """
+        if self.head.numbers:
+            raise UnsupportedError("only a class head predicts a probability; this one predicts quantiles")
+        return self.predictions(bags)[..., 0]
+
+    def member_locations(self, bags: Bags) -> Tensor:
+        """Central predictions of the members that predict, `P x n x t`."""
+        return self.head.location(self.member_predictions(bags, self.predicting))
+
+    def fold_predictions(self, bags: Bags) -> Tensor:
+        """Predictions of the members that left out each fold, averaged, `K x n x t x o`."""
+        found = []
+        for fold in range(self.problem.folds):
+            members = (self.member_fold == fold).nonzero().flatten()
+            found.append(self.member_predictions(bags, members).mean(0))
+        return torch.stack(found)
+
+    def held_out(self) -> tuple[Tensor, Tensor]:
+        """Predictions for the training rows by the members that left out a fold, `P' x n x t x o`, and whether each of
+        them left out each row, `P' x n`.
+        """
+        members = (self.member_fold != NEVER).nonzero().flatten()
+        held = self.member_fold[members].unsqueeze(1) == self.problem.fold
+        return self.member_predictions(self.problem.bags, members), held
 
     def out_of_fold(self) -> Tensor:
-        """Quantiles of the training rows, averaged over the members that did not see their group, `n x t x 9`."""
-        held = self.held_out()[..., None, None].double()
-        return (self.member_quantiles(self.problem.bags) * held).sum(0) / held.sum(0)
+        """Predictions for the training rows by the members that left out their fold, `n x t x o`; NaN without any."""
+        if not self.problem.folds:
+            shape = (
+                *self.problem.value.shape,
+                self.member_predictions(self.problem.bags[:1], self.predicting).size(-1),
+            )
+            return torch.full(shape, torch.nan, dtype=torch.float64)
+        predictions, held = self.held_out()
+        share = held[..., None, None].double()
+        return (predictions * share).sum(0) / share.sum(0)
 
-    def botorch_model(self, encoder: CompositionEncoder) -> EnsembleBagModel:
+    def botorch_model(self, encoder: Encoder) -> EnsembleBagModel:
         """The belief as a BoTorch model over designs."""
         from surrogates.posterior import EnsembleBagModel
 
@@ -90,30 +148,39 @@ class FoldMembers(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Ensemble(FoldMembers):
-    """Trained networks. Fold f's members are rows f M to (f + 1) M - 1 of every parameter."""
+    """Trained networks, which compute in the dtype of the bags' features."""
 
     network: BagNetwork
     parameters: Parameters
-    """Weights and scales, `P x ...`; weights in float32."""
+    """Weights and scales, `P x ...`; weights in float32, and `member_fold`."""
     problem: Problem
 
     @property
-    def count(self) -> int:
-        """Number of members P."""
-        return len(self.parameters["value_mean"])
+    def head(self) -> Head:  # type: ignore[override]
+        """That of the network."""
+        return self.network.head
 
-    def member_quantiles(self, bags: Bags) -> Tensor:
-        """Each member's quantiles, `P x n x t x 9`, float64, differentiable in the bags."""
-        parameters = {name: tensor.double() for name, tensor in self.parameters.items()}
-        members = self.count
-        found = []
-        for rows in torch.arange(len(bags)).split(CHUNK):
-            inputs = [tensor[rows].expand(members, *tensor[rows].shape) for tensor in _inputs(bags)]
-            found.append(
-                self.network(parameters, [inputs[0].double(), inputs[1], inputs[2].double(), inputs[3].double()])
-            )
-        scaled = torch.cat(found, dim=1)
-        return scaled * parameters["value_sd"][:, None, :, None] + parameters["value_mean"][:, None, :, None]
+    @property
+    def member_fold(self) -> Tensor:
+        """The fold that each member left out."""
+        return self.parameters["member_fold"]
+
+    def _of(self, members: Tensor, dtype: torch.dtype) -> Parameters:
+        return {name: tensor[members].to(dtype) for name, tensor in self.parameters.items() if name != "member_fold"}
+
+    def member_predictions(self, bags: Bags, members: Tensor) -> Tensor:
+        """Predictions of some members, `P' x n x t x o`, float64, differentiable in the bags."""
+        p = self._of(members, bags.features.dtype)
+        inputs = as_numbers(self.network.inputs(bags), bags.features.dtype)
+        found = [
+            self.network(p, [tensor[rows].expand(len(members), *tensor[rows].shape) for tensor in inputs]).double()
+            for rows in torch.arange(len(bags)).split(CHUNK)
+        ]
+        predictions = torch.cat(found, dim=1)
+        if not self.head.numbers:
+            return predictions
+        mean, sd = (self.parameters[f"value_{name}"][members][:, None, :, None] for name in ("mean", "sd"))
+        return predictions * sd + mean
 
     def attention(self, bags: Bags) -> tuple[Tensor, Tensor]:
         """Mean and sd over members of the attention on each instance, `n x k` each.
@@ -121,60 +188,78 @@ class Ensemble(FoldMembers):
         Raises:
             UnsupportedError: the network has none.
         """
-        parameters = {name: tensor.double() for name, tensor in self.parameters.items()}
-        members = self.count
-        inputs = [tensor.expand(members, *tensor.shape) for tensor in _inputs(bags)]
-        found = self.network.attention(parameters, inputs)
+        members = self.predicting
+        inputs = as_numbers(self.network.inputs(bags), bags.features.dtype)
+        expanded = [tensor.expand(len(members), *tensor.shape) for tensor in inputs]
+        found = self.network.attention(self._of(members, bags.features.dtype), expanded)
         if found is None:
             raise UnsupportedError("this recipe pools without attention")
-        return found.mean(0), found.std(0)
+        return found.mean(0).double(), found.double().std(0)
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and scales."""
         return dict(self.parameters)
 
 
-def train_ensemble(
-    network: BagNetwork, problem: Problem, *, members_per_fold: int, schedule: Schedule, seed: int
-) -> Trained:
-    """Train `members_per_fold` members without each fold; each predicts, and together they predict out of fold.
+def as_numbers(inputs: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """Inputs of a network with their numbers in one dtype, masks as they are."""
+    return [tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in inputs]
 
-    Raises:
-        ValueError: all rows are of one group.
-    """
-    if problem.folds < 2:
-        raise ValueError("an ensemble over folds needs samples of at least two groups; use the gp recipe")
-    members = []
-    for fold in range(problem.folds):
-        seen = (problem.fold != fold).nonzero().flatten()
+
+def train_ensemble(
+    network: BagNetwork, problem: Problem, *, members_per_fold: int, refit: bool, schedule: Schedule, seed: int
+) -> Trained:
+    """Train `members_per_fold` members without each fold and, for a refit or without folds, as many on everything."""
+    folds = [*range(problem.folds), *([NEVER] if refit or not problem.folds else [])]
+    members, member_fold = [], []
+    for fold in folds:
+        seen = _seen(problem, fold).nonzero().flatten()
         for member in range(members_per_fold):
             key = (seed, fold, member)
             members.append(Member(key, *hold_back(problem.groups, seen, STOPPING_SHARE, generator("stop", key))))
-    constants = _scales(problem, members_per_fold)
-    targets = (problem.value - constants["value_mean"][:, None]) / constants["value_sd"][:, None]
-    data = [tensor.to(TRAINED) if tensor.is_floating_point() else tensor for tensor in _inputs(problem.bags)]
-    single = {name: tensor.to(TRAINED) for name, tensor in constants.items()}
+            member_fold.append(fold)
+    constants = _scales(problem, folds, members_per_fold)
+    targets = problem.value.expand(len(members), *problem.value.shape)
+    if network.head.numbers:
+        targets = (targets - constants["value_mean"][:, None]) / constants["value_sd"][:, None]
+    data = as_numbers(network.inputs(problem.bags), TRAINED)
     weights = train(
         network,
         [tensor.detach() for tensor in data],
         targets.to(TRAINED),
         members,
-        single,
-        lambda outputs, value: pinball(outputs, value).mean(-1),
+        {name: tensor.to(TRAINED) for name, tensor in constants.items()},
+        lambda prediction, value: _loss(network.head, prediction, value),
         schedule,
+        start=problem.start,
     )
-    ensemble = Ensemble(network, {**weights, **constants}, problem)
+    ensemble = Ensemble(network, {**weights, **constants, "member_fold": torch.tensor(member_fold)}, problem)
     return Trained(ensemble, ensemble.out_of_fold().detach())
 
 
-def _scales(problem: Problem, members_per_fold: int) -> Parameters:
+def _seen(problem: Problem, fold: int) -> Tensor:
+    """The rows that members of a fold may see, `n`, bool."""
+    return problem.learnable if fold == NEVER else problem.fold != fold
+
+
+def _loss(head: Head, prediction: Tensor, value: Tensor) -> Tensor:
+    """Mean loss over the targets that were measured: predictions `P x b x t x o` and values `P x b x t` to `P x b`."""
+    measured = ~value.isnan()
+    losses = head.loss(prediction, value.nan_to_num(0.0)) * measured
+    return losses.sum(-1) / measured.sum(-1).clamp_min(1)
+
+
+def _scales(problem: Problem, folds: Sequence[int], members_per_fold: int) -> Parameters:
     """Means and sds of features, side information and targets over each member's training fold, `P x ...`."""
     found: dict[str, list[Tensor]] = {}
-    for fold in range(problem.folds):
-        bags = problem.bags[problem.fold != fold]
-        values = {"features": bags.features[bags.mask], "side": bags.side, "value": problem.value[problem.fold != fold]}
+    for fold in folds:
+        seen = _seen(problem, fold)
+        bags = problem.bags[seen]
+        values = {"features": bags.features[bags.mask], "side": bags.side, "value": problem.value[seen]}
         for name, tensor in values.items():
             mean, sd = _scaling(tensor.detach().double())
             found.setdefault(f"{name}_mean", []).append(mean)
             found.setdefault(f"{name}_sd", []).append(sd)
-    return {name: torch.stack(tensors).repeat_interleave(members_per_fold, 0) for name, tensors in found.items()}
+    scales = {name: torch.stack(tensors).repeat_interleave(members_per_fold, 0) for name, tensors in found.items()}
+    kept = {name: tensor.double() for name, tensor in (problem.start or {}).items() if name in scales}
+    return scales | {name: tensor.expand_as(scales[name]).clone() for name, tensor in kept.items()}

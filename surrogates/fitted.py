@@ -5,24 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from botorch.exceptions.errors import UnsupportedError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from surrogates.bags import Bags, Targets, content_hash
 from surrogates.conformal import Interval, OutOfFold, Withheld, calibrate
+from surrogates.guard import Domain, Guard
+from surrogates.quantiles import MEDIAN
 from surrogates.recipes import recipe_from
 from surrogates.recipes.base import Learned, Problem, Recipe
-from surrogates.splits import assign_folds
+from surrogates.separate import restore_separately, train_separately
+from surrogates.splits import NEVER, assign_folds
 
 if TYPE_CHECKING:
     from botorch.models.model import Model
 
-    from surrogates.encoders.elements import CompositionEncoder
+    from surrogates.encoders.base import Encoder
+    from surrogates.pretraining import Pretrained
 
-FORMAT = 1
+FORMAT = 2
 """Version of the files that `Fitted.save` writes."""
 MINIMUM = 2
 """Fewest exact values that can be learned from."""
@@ -43,16 +50,54 @@ class Fitted:
     out_of_fold: OutOfFold
 
     def quantiles(self, bags: Bags) -> Tensor:
-        """The head's nine quantiles of a measurement, `n x t x 9`, not calibrated."""
+        """The head's nine quantiles of a measurement, `n x t x 9`, not calibrated.
+
+        Raises:
+            UnsupportedError: the recipe has a class head.
+        """
         return self.learned.quantiles(bags)
 
-    def interval(self, bags: Bags, alpha: float) -> Interval | Withheld:
-        """Calibrated intervals of the first target at miscoverage alpha, or how many more data they need.
+    def probability(self, bags: Bags) -> Tensor:
+        """Probability of each class, `n x t`.
+
+        Raises:
+            UnsupportedError: the recipe has no class head.
+        """
+        return self.learned.probability(bags)
+
+    def interval(self, bags: Bags, alpha: float, target: int = 0) -> Interval | Withheld:
+        """Calibrated intervals of one target at miscoverage alpha, or how many more data they need.
+
+        Outside the training data no calibration holds. There the intervals say so and, for a recipe that does not know
+        how far it reaches, are stretched by the distance.
 
         Raises:
             ValueError: alpha is not inside (0, 1).
+            UnsupportedError: the recipe has a class head.
         """
-        return calibrate(self.quantiles(bags)[:, 0], bags.stratum, self.out_of_fold, alpha, self.recipe.score)
+        quantiles = self.quantiles(bags)[:, target]
+        found = calibrate(
+            quantiles,
+            bags.stratum,
+            self.out_of_fold,
+            alpha,
+            self.recipe.score,
+            target=target,
+            own_correction=self.recipe.own_correction,
+        )
+        if isinstance(found, Withheld):
+            return found
+        domain = self.domain(bags)
+        factor = torch.ones_like(domain.widening) if self.recipe.knows_distance else domain.widening
+        return found.widened(quantiles[:, MEDIAN], factor, tuple(domain.reason(i) for i in range(len(bags))))
+
+    @cached_property
+    def _guard(self) -> Guard:
+        return Guard.of(self.problem)
+
+    def domain(self, bags: Bags) -> Domain:
+        """Where bags lie, beside the training data."""
+        return self._guard.domain(bags)
 
     def attribute(self, bags: Bags, method: str = "attention") -> tuple[Tensor, Tensor]:
         """Weight of every instance, mean and sd over the members, `n x k` each; a bag's weights sum to 1.
@@ -65,8 +110,8 @@ class Fitted:
             raise ValueError(f"unknown attribution method {method!r}; expected attention")
         return self.learned.attention(bags)
 
-    def botorch_model(self, encoder: CompositionEncoder) -> Model:
-        """The belief as a BoTorch model over designs, `batch_shape x q x d`, one output, larger is better.
+    def botorch_model(self, encoder: Encoder) -> Model:
+        """The belief as a BoTorch model over designs, `batch_shape x q x d`, an output a target, larger is better.
 
         `posterior(X)` is the belief about the noise-free value, `posterior(X, observation_noise=True)` about a
         measurement.
@@ -83,7 +128,7 @@ class Fitted:
             **{f"learned.{name}": tensor for name, tensor in self.learned.tensors().items()},
             "problem.value": problem.value,
             "problem.fold": problem.fold,
-            "out_of_fold.quantiles": seen.quantiles,
+            "out_of_fold.predictions": seen.predictions,
             "out_of_fold.value": seen.value,
         }
         if problem.variance is not None:
@@ -133,63 +178,93 @@ def load(folder: Path | str) -> Fitted:
         data_hash=about["data_hash"],
         notes=tuple(about["notes"]),
         problem=problem,
-        learned=recipe.restore(part("learned."), problem),
+        learned=_restore(recipe, part("learned."), problem),
         out_of_fold=seen,
     )
 
 
-def fit(recipe: Recipe, bags: Bags, targets: Targets, *, strata: Sequence[str] | None = None, seed: int) -> Fitted:
+def fit(
+    recipe: Recipe,
+    bags: Bags,
+    targets: Targets,
+    *,
+    strata: Sequence[str] | None = None,
+    seed: int,
+    pretrained: Pretrained | None = None,
+) -> Fitted:
     """Fit and calibrate a recipe: a pure function, the same arguments give bit-identical results.
 
     Args:
         recipe: what to fit.
         bags: `n` samples.
-        targets: `n` rows of one target, larger is better. Rows without a value and censored rows are left out and
-            counted in the notes. Variances count if they are known for every row that is used.
+        targets: `n x t`, larger is better; 0 or 1 for a class head. Values that are censored are left out, as are rows
+            without any value; the notes count them. Variances count if they are known for every value that is used.
         strata: of the samples; by default those of the bags.
         seed: of folds, and of whatever the recipe draws.
+        pretrained: weights from which a network starts.
 
     Raises:
-        ValueError: bags and targets do not fit, there is more than one target, or fewer than two usable rows.
+        ValueError: bags and targets do not fit, a target has fewer than two exact values, or a class is not 0 or 1.
+        UnsupportedError: pretrained weights for a recipe that has none.
     """
     if strata is not None:
         bags = replace(bags, stratum=tuple(strata))
     if len(bags) != len(targets):
         raise ValueError(f"{len(bags)} bags have {len(targets)} rows of targets")
-    if targets.value.shape[1] != 1:
-        raise ValueError(f"one target is fitted at a time; value is n x t with t = {targets.value.shape[1]}")
-    measured, censored = ~targets.value[:, 0].isnan(), targets.censor[:, 0] != 0
-    used = measured & ~censored
-    notes = []
-    if int((~measured).sum()):
-        notes.append(f"{int((~measured).sum())} rows without a value are left out")
-    if int((measured & censored).sum()):
-        notes.append(f"{int((measured & censored).sum())} censored values are left out")
-    if int(used.sum()) < MINIMUM:
-        raise ValueError(f"{int(used.sum())} exact values; at least {MINIMUM} are needed to fit")
-    problem = _problem(bags, targets, used, seed)
-    trained = recipe.train(problem, seed)
-    held = problem.fold >= 0
+    if pretrained is not None and not recipe.joint:
+        raise UnsupportedError(f"{recipe.type} has no weights that could be pretrained")
+    problem, notes = _problem(bags, targets, recipe, seed)
+    if pretrained is not None:
+        problem = replace(problem, start=pretrained.tensors)
+    trained = recipe.train(problem, seed) if _together(recipe, problem) else train_separately(recipe, problem, seed)
+    held = problem.fold != NEVER
     seen = OutOfFold(
-        quantiles=trained.out_of_fold[held],
+        predictions=trained.out_of_fold[held],
         value=problem.value[held],
         stratum=tuple(problem.bags.stratum[i] for i in held.nonzero().flatten().tolist()),
         folds=problem.folds,
     )
-    data = content_hash(bags.hash, targets.hash)
-    return Fitted(recipe, seed, data, (*notes, *trained.notes), problem, trained.learned, seen)
+    data = content_hash(bags.hash, targets.hash, *([] if pretrained is None else [pretrained.hash]))
+    return Fitted(recipe, seed, data, (*notes, *trained.notes), replace(problem, start=None), trained.learned, seen)
 
 
-def _problem(bags: Bags, targets: Targets, used: Tensor, seed: int) -> Problem:
-    variance = None if targets.variance is None else targets.variance[used].detach().double()
+def _together(recipe: Recipe, problem: Problem) -> bool:
+    return recipe.joint or problem.value.shape[1] == 1
+
+
+def _restore(recipe: Recipe, tensors: dict[str, Tensor], problem: Problem) -> Learned:
+    if _together(recipe, problem):
+        return recipe.restore(tensors, problem)
+    return restore_separately(recipe, tensors, problem)
+
+
+def _problem(bags: Bags, targets: Targets, recipe: Recipe, seed: int) -> tuple[Problem, list[str]]:
+    """What can be learned from, and notes on what cannot."""
+    censored = (targets.censor != 0) & ~targets.value.isnan()
+    value = targets.value.detach().double().masked_fill(censored, torch.nan)
+    used = ~value.isnan().all(1)
+    notes = []
+    if int(targets.value.isnan().all(1).sum()):
+        notes.append(f"{int(targets.value.isnan().all(1).sum())} rows without a value are left out")
+    if int(censored.sum()):
+        notes.append(f"{int(censored.sum())} censored values are left out")
+    for target, found in enumerate((~value.isnan()).sum(0).tolist()):
+        if found < MINIMUM:
+            which = "" if value.shape[1] == 1 else f" of target {target + 1}"
+            raise ValueError(f"{found} exact values{which}; at least {MINIMUM} are needed to fit")
+    if getattr(recipe, "head", None) == "class" and not bool(((value == 0) | (value == 1) | value.isnan()).all()):
+        raise ValueError("a class head learns from values of 0 and 1, and there are others")
+    variance = None if targets.variance is None else targets.variance.detach().double()
+    known = variance is not None and not bool((variance.isnan() & ~value.isnan()).any())
     groups = tuple(targets.groups[i] for i in used.nonzero().flatten().tolist())
-    return Problem(
+    problem = Problem(
         bags=bags[used],
-        value=targets.value[used].detach().double(),
-        variance=None if variance is None or bool(variance.isnan().any()) else variance,
+        value=value[used],
+        variance=variance[used] if variance is not None and known else None,
         groups=groups,
-        fold=assign_folds(groups, seed),
+        fold=assign_folds(groups, seed, recipe.calibration),
     )
+    return problem, notes
 
 
 def _tuples(value: Any) -> Any:

@@ -14,7 +14,6 @@ each.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from botorch.models.transforms.input import InputTransform
@@ -24,63 +23,8 @@ from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.priors import GammaPrior, LogNormalPrior
 from torch import Tensor
 
-from surrogates.bags import Bags
-from surrogates.encoders.elements import CompositionEncoder, principal_axes, smooth_sqrt
-
-
-@dataclass(frozen=True)
-class KernelInputs:
-    """Maps bags of named components to the inputs of the kernel, `n x (k + p + s)`, float64, differentiable.
-
-    With a single component the fractions tell nothing and only the side columns remain.
-    """
-
-    labels: tuple[str, ...]
-    side: int
-    """Number of side columns."""
-    components: int
-    """At most so many principal components."""
-
-    @classmethod
-    def of(cls, bags: Bags, components: int) -> KernelInputs:
-        """The inputs that bags of this kind have.
-
-        Raises:
-            ValueError: the bags do not share their labels, or have neither two components nor side columns.
-        """
-        if bags.shared_labels is None:
-            raise ValueError("a Gaussian process on compositions needs bags that share their labels (named components)")
-        found = cls(bags.shared_labels, bags.side.shape[1], components)
-        if not sum(found.widths):
-            raise ValueError("bags of one component and without side columns have nothing to tell them apart")
-        return found
-
-    @property
-    def axes(self) -> Tensor:
-        """Loadings of the principal components, `k x p`."""
-        return principal_axes(self.labels, self.components)
-
-    @property
-    def widths(self) -> tuple[int, int, int]:
-        """Number of square roots, principal components and side columns."""
-        k = len(self.labels)
-        return (k, self.axes.shape[1], self.side) if k > 1 else (0, 0, self.side)
-
-    def __call__(self, bags: Bags) -> Tensor:
-        """The inputs of each bag.
-
-        Raises:
-            ValueError: the bags are of another kind.
-        """
-        if bags.shared_labels != self.labels or bags.side.shape[1] != self.side:
-            raise ValueError(
-                f"bags of {bags.labels} with {bags.side.shape[1]} side columns do not fit a model of {self.labels} "
-                f"with {self.side}"
-            )
-        if len(self.labels) == 1:
-            return bags.side.double()
-        weights = bags.weights.double()
-        return torch.cat([smooth_sqrt(weights), weights @ self.axes, bags.side.double()], dim=1)
+from surrogates.encoders.base import Encoder
+from surrogates.kernel_inputs import KernelInputs
 
 
 def composition_kernel(widths: tuple[int, int, int]) -> Kernel:
@@ -150,7 +94,7 @@ class Encode(InputTransform):
     transform_on_eval = True
     transform_on_fantasize = True
 
-    def __init__(self, encoder: CompositionEncoder, inputs: KernelInputs) -> None:
+    def __init__(self, encoder: Encoder, inputs: KernelInputs) -> None:
         super().__init__()
         self.encoder = encoder
         self.inputs = inputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from typing import Any, Protocol
 
 import torch
@@ -10,16 +11,18 @@ from botorch.acquisition.objective import PosteriorTransform
 from botorch.exceptions.errors import UnsupportedError
 from botorch.models.model import Model
 from botorch.posteriors import GPyTorchPosterior, Posterior
-from gpytorch.distributions import MultivariateNormal
 from gpytorch.kernels import Kernel
 from torch import Tensor, nn
 
 from surrogates.bags import Bags
-from surrogates.encoders.elements import CompositionEncoder
-from surrogates.kernels import KernelInputs, composition_kernel
+from surrogates.conditioning import GaussianBelief, interleaved, joint_normal
+from surrogates.encoders.base import Encoder
+from surrogates.kernel_inputs import kernel_inputs
+from surrogates.kernels import composition_kernel
 from surrogates.likelihood import JITTER, log_normal_density, log_prior, maximise
-from surrogates.quantiles import MEDIAN, head_variance
+from surrogates.networks.heads import Head
 from surrogates.recipes.base import Problem
+from surrogates.splits import NEVER
 
 COMPONENTS = 4
 """Principal components among the inputs of the residual process."""
@@ -35,47 +38,66 @@ class Members(Protocol):
         """What it was trained on."""
         ...
 
-    def member_quantiles(self, bags: Bags) -> Tensor:
-        """Quantiles of each member, `P x n x t x 9`."""
+    @property
+    def head(self) -> Head:
+        """What it predicts."""
         ...
 
-    def held_out(self) -> Tensor:
-        """Whether each member did not see each training row, `P x n`."""
+    @property
+    def predicting(self) -> Tensor:
+        """Numbers of the members that predict."""
         ...
 
-    def out_of_fold(self) -> Tensor:
-        """Quantiles of each training row by the members that did not see it, `n x t x 9`."""
+    def predictions(self, bags: Bags) -> Tensor:
+        """What they predict together, `n x t x o`."""
+        ...
+
+    def member_predictions(self, bags: Bags, members: Tensor) -> Tensor:
+        """Predictions of some members, `P' x n x t x o`."""
+        ...
+
+    def held_out(self) -> tuple[Tensor, Tensor]:
+        """Predictions for the training rows by members that left out a fold, `P' x n x t x o`, and which, `P' x n`."""
         ...
 
 
 class ResidualProcess(nn.Module):
-    """A small Gaussian process on what the ensemble misses out of fold.
+    """A small Gaussian process on what the ensemble misses out of fold, of one target.
 
-    In units of the targets' sd, the out-of-fold residual of row i is
+    In units of the target's sd, the out-of-fold residual of row i is
 
         r_i ~ N(0, k(x_i, x_j) + [i = j] (c^2 d_i^2 + a^2 h_i))
 
     with k the kernel of `surrogates.kernels`, d_i^2 the variance over the members that did not see row i, and h_i the
     variance that the head states (or that is known of the measurement). The factors c and a and the kernel's
     hyperparameters are fitted together by this density, the log score of the residuals.
+
+    Raises:
+        ValueError: nothing was predicted out of fold.
     """
 
-    def __init__(self, ensemble: Members) -> None:
+    def __init__(self, ensemble: Members, target: int) -> None:
         super().__init__()
-        problem = ensemble.problem
-        self.inputs = KernelInputs.of(problem.bags, COMPONENTS)
-        self.scale = float(problem.value.std()) or 1.0
+        problem, self.head = ensemble.problem, ensemble.head
+        rows = (problem.fold != NEVER) & ~problem.value[:, target].isnan()
+        if not rows.any():
+            raise ValueError("a belief needs out-of-fold residuals; calibration none, or a single group, leaves none")
+        value, bags = problem.value[rows, target], problem.bags[rows]
+        self.inputs = kernel_inputs(bags, COMPONENTS)
+        self.scale = float(value.std(correction=0)) or 1.0
         with torch.no_grad():
-            members, held = ensemble.member_quantiles(problem.bags)[:, :, 0], ensemble.held_out()
-            seen = ensemble.out_of_fold()[:, 0]
-            medians = members[:, :, MEDIAN]
-            spread = ((medians - seen[:, MEDIAN]).square() * held).sum(0) / (held.sum(0) - 1).clamp_min(1)
-            self.residual = (problem.value[:, 0] - seen[:, MEDIAN]) / self.scale
+            predictions, held = ensemble.held_out()
+            predictions, held = predictions[:, rows, target], held[:, rows]
+            share = held.unsqueeze(-1).double()
+            seen = (predictions * share).sum(0) / share.sum(0)
+            location = self.head.location(seen)
+            missed = (self.head.location(predictions) - location).square() * held
             known = problem.variance
-            self.head = (head_variance(seen) if known is None else known[:, 0]) / self.scale**2
-            self.deviation = spread / self.scale**2
-            self.Z = self.inputs(problem.bags)
-        self.known_noise = None if known is None else float(known.mean()) / self.scale**2
+            self.residual = (value - location) / self.scale
+            self.noisy = (self.head.noise(seen) if known is None else known[rows, target]) / self.scale**2
+            self.deviation = missed.sum(0) / (held.sum(0) - 1).clamp_min(1) / self.scale**2
+            self.Z = self.inputs(bags)
+        self.known_noise = None if known is None else float(known[rows, target].mean())
         self.kernel: Kernel = composition_kernel(self.inputs.widths)
         self.log_c = nn.Parameter(torch.zeros((), dtype=torch.float64))
         self.log_a = nn.Parameter(torch.zeros((), dtype=torch.float64), requires_grad=known is None)
@@ -84,7 +106,7 @@ class ResidualProcess(nn.Module):
         self.factor = torch.linalg.cholesky(self._covariance() + JITTER * torch.eye(len(self.Z), dtype=torch.float64))
 
     def _covariance(self) -> Tensor:
-        noise = (2 * self.log_c).exp() * self.deviation + (2 * self.log_a).exp() * self.head
+        noise = (2 * self.log_c).exp() * self.deviation + (2 * self.log_a).exp() * self.noisy
         return self.kernel(self.Z).to_dense() + torch.diag(noise)
 
     def _log_score(self) -> Tensor:
@@ -98,36 +120,46 @@ class ResidualProcess(nn.Module):
         white = torch.linalg.solve_triangular(self.factor, cross, upper=False)
         return self.scale**2 * (self.kernel(Z).to_dense() - white.mT @ white)
 
-    def noise(self, quantiles: Tensor) -> Tensor:
-        """Variance of a measurement where the ensemble predicts these quantiles: `... x 9` to `...`."""
-        if self.known_noise is not None:
-            return torch.full_like(quantiles[..., MEDIAN], self.known_noise * self.scale**2)
-        return (2 * self.log_a).exp() * head_variance(quantiles)
+    def noise(self, prediction: Tensor) -> Tensor:
+        """Variance of a measurement for which the ensemble predicts this: `... x o` to `...`."""
+        found = (2 * self.log_a).exp() * self.head.noise(prediction)
+        return found if self.known_noise is None else torch.full_like(found, self.known_noise)
 
 
-class EnsembleBagModel(Model):
-    """An ensemble of bag networks as a BoTorch model with one output.
+class EnsembleBagModel(GaussianBelief):
+    """An ensemble as a BoTorch model with an output for each target.
 
     The posterior at X is normal with
 
-        mean = mean over members of their medians
+        mean = mean over members of their central predictions
         covariance = c^2 D^T D / (P - 1) + covariance of the residual process
 
     where D, `P x q`, are the members' deviations from their mean. It is about the noise-free value; with
-    `observation_noise=True` the variance that the head states, times a^2, is added. Samples are joint, and of full
-    rank at distinct points. The result is differentiable in X.
+    `observation_noise=True` the variance that the head states, times a^2, is added. Samples are joint over points and
+    outputs (members that miss one target tend to miss another), and of full rank at distinct points; residual processes
+    of different outputs are independent. The result is differentiable in X, and conditioning on observations is that of
+    the normal distribution: members are not trained anew.
+
+    Raises:
+        ValueError: nothing was predicted out of fold.
     """
 
-    def __init__(self, ensemble: Members, encoder: CompositionEncoder) -> None:
+    def __init__(self, ensemble: Members, encoder: Encoder) -> None:
         super().__init__()
         self.ensemble = ensemble
         self.encoder = encoder
-        self.process = ResidualProcess(ensemble)
+        self.targets = list(range(ensemble.problem.value.shape[1]))
+        self._processes = nn.ModuleList([ResidualProcess(ensemble, target) for target in self.targets])
+
+    @property
+    def processes(self) -> list[ResidualProcess]:
+        """The residual process of each output."""
+        return [self._processes[target] for target in self.targets]  # type: ignore[misc]
 
     @property
     def num_outputs(self) -> int:
-        """One."""
-        return 1
+        """One for each target."""
+        return len(self.targets)
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -145,48 +177,45 @@ class EnsembleBagModel(Model):
         """The belief at X, `batch_shape x q x d`.
 
         Raises:
-            UnsupportedError: another output than 0 is asked for, or observation noise is given as a tensor.
+            UnsupportedError: observation noise is given as a tensor.
         """
-        if output_indices not in (None, [0]):
-            raise UnsupportedError(f"the model has one output; output_indices cannot be {output_indices}")
-        if isinstance(observation_noise, Tensor):
-            raise UnsupportedError("the noise of an ensemble is its own; observation_noise is True or False")
-        shape = X.shape[:-1]
-        bags = self.encoder(X)
-        members = self.ensemble.member_quantiles(bags)[:, :, 0]
-        medians = members[..., MEDIAN].reshape(-1, *shape)
-        mean = medians.mean(0)
-        deviations = ((medians - mean) * self.process.log_c.exp() / math.sqrt(len(medians) - 1)).movedim(0, -2)
-        residual = self.process.covariance(self.process.inputs(bags).reshape(*shape, -1))
-        covariance = deviations.mT @ deviations + residual
-        extra = torch.full_like(mean, JITTER * self.process.scale**2)
-        if observation_noise:
-            extra = extra + self.process.noise(members.mean(0)).reshape(shape)
-        posterior = GPyTorchPosterior(MultivariateNormal(mean, covariance + torch.diag_embed(extra)))
+        if output_indices is not None:
+            return self.subset_output(output_indices).posterior(
+                X, observation_noise=observation_noise, posterior_transform=posterior_transform, **kwargs
+            )
+        shape, bags = X.shape[:-1], self.encoder(X)
+        predictions = self.ensemble.member_predictions(bags, self.ensemble.predicting)[:, :, self.targets]
+        located = self.ensemble.head.location(predictions).unflatten(1, shape)
+        mean = located.mean(0)
+        factors = torch.stack([process.log_c.exp() for process in self.processes])
+        deviations = ((located - mean) * factors / math.sqrt(max(len(located) - 1, 1))).movedim(0, -3)
+        residuals = [process.covariance(process.inputs(bags).unflatten(0, shape)) for process in self.processes]
+        extra = torch.stack([torch.full(shape, JITTER * p.scale**2, dtype=mean.dtype) for p in self.processes], dim=-1)
+        if observation_noise is not False:
+            extra = extra + self._noise(predictions.mean(0), observation_noise).unflatten(0, shape)
+        D = deviations.flatten(-2)
+        covariance = D.mT @ D + interleaved(residuals) + torch.diag_embed(extra.flatten(-2))
+        posterior = GPyTorchPosterior(joint_normal(mean, covariance))
         return posterior if posterior_transform is None else posterior_transform(posterior, X=X)
 
+    def noise_variance(self, X: Tensor) -> Tensor:
+        """Variance of a measurement at X, `batch_shape x q x d`, about its noise-free value: `batch_shape x q x m`."""
+        predictions = self.ensemble.predictions(self.encoder(X))[:, self.targets]
+        return self._noise(predictions, True).unflatten(0, X.shape[:-1])
+
+    def _noise(self, predictions: Tensor, wanted: bool | Tensor) -> Tensor:
+        if isinstance(wanted, Tensor):
+            raise UnsupportedError("the noise of an ensemble is its own; observation_noise is True or False")
+        return torch.stack([p.noise(predictions[:, i]) for i, p in enumerate(self.processes)], dim=-1)
+
     def subset_output(self, idcs: list[int]) -> Model:
-        """The model itself, which has one output.
+        """The same belief about some outputs.
 
         Raises:
-            UnsupportedError: another output is asked for.
+            UnsupportedError: there is no such output.
         """
-        if idcs != [0]:
-            raise UnsupportedError(f"the model has one output; it has no outputs {idcs}")
-        return self
-
-    def condition_on_observations(self, X: Tensor, Y: Tensor, **kwargs: Any) -> Model:
-        """Not possible: members would have to be trained anew.
-
-        Raises:
-            UnsupportedError: always.
-        """
-        raise UnsupportedError("an ensemble cannot be conditioned on observations; fit it again with the new data")
-
-    def fantasize(self, *args: Any, **kwargs: Any) -> Model:
-        """Not possible, as `condition_on_observations` is not.
-
-        Raises:
-            UnsupportedError: always.
-        """
-        raise UnsupportedError("an ensemble has no fantasies; acquisition functions that need them take a gp model")
+        if not all(-self.num_outputs <= i < self.num_outputs for i in idcs):
+            raise UnsupportedError(f"the model has outputs 0 to {self.num_outputs - 1}; it has no outputs {idcs}")
+        part = copy(self)
+        part.targets = [self.targets[i] for i in idcs]
+        return part

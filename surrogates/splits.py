@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,7 +13,11 @@ from torch import Tensor
 FOLDS = 5
 """Folds of cross-conformal calibration."""
 NEVER = -1
-"""Fold of a row that no fold holds out, because there is only one group."""
+"""Fold of a row that no fold holds out."""
+Scheme = Literal["cross", "split", "none"]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+SPLIT_SHARE = 0.25
+"""Share of the rows that a split keeps for calibration."""
 
 
 def generator(*key: object) -> torch.Generator:
@@ -21,16 +26,19 @@ def generator(*key: object) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
-def assign_folds(groups: Sequence[str], seed: int, count: int = FOLDS) -> Tensor:
+def assign_folds(groups: Sequence[str], seed: int, scheme: Scheme = "cross", count: int = FOLDS) -> Tensor:
     """The fold that holds out each row, `n`, int64.
 
     Groups are dealt out, largest first and in random order among equals, to the fold with the fewest rows. There are
-    as many folds as groups where groups are fewer than `count`; one group alone is never held out (`NEVER`).
+    as many folds as groups where groups are fewer than `count`; one group alone is never held out (`NEVER`). A split
+    is one such fold of a quarter of the rows, in fold 0, beside rows that are never held out.
     """
     sizes = Counter(groups)
     names = sorted(sizes)
-    if len(names) < 2:
+    if len(names) < 2 or scheme == "none":
         return torch.full((len(groups),), NEVER)
+    if scheme == "split":
+        count = round(1 / SPLIT_SHARE)
     order = torch.randperm(len(names), generator=generator("folds", seed)).tolist()
     filled = [0] * min(count, len(names))
     fold_of = {}
@@ -38,7 +46,8 @@ def assign_folds(groups: Sequence[str], seed: int, count: int = FOLDS) -> Tensor
         fold = filled.index(min(filled))
         fold_of[name] = fold
         filled[fold] += sizes[name]
-    return torch.tensor([fold_of[name] for name in groups])
+    dealt = torch.tensor([fold_of[name] for name in groups])
+    return dealt if scheme == "cross" else dealt.masked_fill(dealt > 0, NEVER)
 
 
 def hold_back(groups: Sequence[str], rows: Tensor, share: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:

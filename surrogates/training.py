@@ -88,6 +88,7 @@ def train(
     constants: Mapping[str, Tensor],
     loss: Loss,
     schedule: Schedule,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Parameters:
     """Train all members at once.
 
@@ -99,12 +100,16 @@ def train(
         constants: further entries of the network's parameters that are not trained, `P x ...`.
         loss: of each row.
         schedule: how.
+        start: parameters from which every member starts, of those that the network has by the same name; pretrained.
 
     Returns:
         The trained parameters, `P x ...`, of each member's best epoch.
+
+    Raises:
+        ValueError: a parameter to start from has another shape.
     """
     generators = [generator("member", member.seed) for member in members]
-    starts = [network.start(rng) for rng in generators]
+    starts = [_begin(network.start(rng), start or {}) for rng in generators]
     shapes = {name: tensor.shape for name, tensor in starts[0].items()}
     flat = torch.stack([torch.cat([start[name].reshape(-1) for name in shapes]) for start in starts])
     count = len(members)
@@ -164,6 +169,14 @@ def _step(state: _State, gradient: Tensor, rate: float, decay: float, active: Te
         state.flat = torch.where(active, moved, flat)
         state.first, state.second = torch.where(active, first, state.first), torch.where(active, second, state.second)
         state.steps = torch.where(active, steps, state.steps)
+
+
+def _begin(fresh: Parameters, start: Mapping[str, Tensor]) -> Parameters:
+    given = {name: start[name].to(TRAINED) for name in fresh if name in start}
+    for name, tensor in given.items():
+        if tensor.shape != fresh[name].shape:
+            raise ValueError(f"pretrained {name} is {tuple(tensor.shape)}; the network's is {tuple(fresh[name].shape)}")
+    return fresh | given
 
 
 def _pick(members: Sequence[Member], live: Tensor) -> list[tuple[int, Member]]:

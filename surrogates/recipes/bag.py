@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
+from surrogates.bags import Bags
 from surrogates.conformal import Score
 from surrogates.ensemble import Ensemble, scale, train_ensemble
-from surrogates.networks.heads import OUTPUTS, noncrossing_quantiles, normal_start
+from surrogates.networks.heads import HEADS, Head, HeadName
 from surrogates.recipes.base import Learned, Problem, Recipe, Trained
 from surrogates.training import TRAINED, Parameters, Schedule
 
@@ -29,17 +30,33 @@ def weight(rng: torch.Generator, rows: int, columns: int, gain: float = 1.0) -> 
 
 @dataclass(frozen=True)
 class PooledNetwork(ABC):
-    """Instance encoder, pooling, head: (features, mask, weights, side) to quantiles."""
+    """Instance encoder, pooling, head: (features, mask, weights, side) to predictions."""
 
     features: int
     side: int
     targets: int
     hidden: int
+    instance_encoder: bool
+    head_name: HeadName
+
+    @property
+    def head(self) -> Head:
+        """What it predicts."""
+        return HEADS[self.head_name]
+
+    @property
+    def width(self) -> int:
+        """Width of an encoded instance."""
+        return self.hidden if self.instance_encoder else self.features
 
     @property
     def pooled(self) -> int:
         """Width of a pooled vector."""
-        return self.hidden
+        return self.width
+
+    def inputs(self, bags: Bags) -> tuple[Tensor, ...]:
+        """What it sees of bags: features `n x k x d`, mask and weights `n x k`, side information `n x s`."""
+        return bags.features, bags.mask, bags.weights, bags.side
 
     def start_pool(self, rng: torch.Generator) -> Parameters:
         """Initial parameters of one member's pooling; by default it has none."""
@@ -53,31 +70,37 @@ class PooledNetwork(ABC):
 
     def start(self, rng: torch.Generator) -> Parameters:
         """Initial parameters of one member; the head starts at a standard normal."""
-        h = self.hidden
+        h, head = self.hidden, self.head
+        encode = {"encode": weight(rng, self.features, h), "encode_bias": torch.zeros(h, dtype=TRAINED)}
         return {
-            "encode": weight(rng, self.features, h),
-            "encode_bias": torch.zeros(h, dtype=TRAINED),
+            **(encode if self.instance_encoder else {}),
             **self.start_pool(rng),
             "mix": weight(rng, self.pooled + self.side, h),
             "mix_bias": torch.zeros(h, dtype=TRAINED),
-            "head": weight(rng, h, self.targets * OUTPUTS, gain=0.1),
-            "head_bias": normal_start().to(TRAINED).repeat(self.targets),
+            "head": weight(rng, h, self.targets * head.outputs, gain=0.1),
+            "head_bias": head.start().to(TRAINED).repeat(self.targets),
         }
+
+    def encode(self, p: Mapping[str, Tensor], features: Tensor) -> Tensor:
+        """Encoded instances `P x b x k x width` of scaled features `P x b x k x d`."""
+        if not self.instance_encoder:
+            return features
+        members, b, k, d = features.shape
+        flat = torch.baddbmm(p["encode_bias"].unsqueeze(1), features.reshape(members, b * k, d), p["encode"])
+        return silu(flat).unflatten(1, (b, k))
 
     def _pool(self, p: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor | None, Tensor]:
         features, side = scale(p, inputs)
-        members, b, k, d = features.shape
-        instances = silu(torch.baddbmm(p["encode_bias"].unsqueeze(1), features.reshape(members, b * k, d), p["encode"]))
-        pooled, attention = self.pool(p, instances.unflatten(1, (b, k)), inputs[1], inputs[2])
+        pooled, attention = self.pool(p, self.encode(p, features), inputs[1], inputs[2])
         return pooled, attention, side
 
     def __call__(self, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> Tensor:
-        """Quantiles of scaled targets, `P x b x t x 9`."""
+        """Predictions of scaled targets, `P x b x t x o`."""
         p = parameters
         pooled, _, side = self._pool(p, inputs)
         mixed = silu(torch.baddbmm(p["mix_bias"].unsqueeze(1), torch.cat([pooled, side], dim=-1), p["mix"]))
         raw = torch.baddbmm(p["head_bias"].unsqueeze(1), mixed, p["head"])
-        return noncrossing_quantiles(raw.unflatten(-1, (self.targets, OUTPUTS)))
+        return self.head.predict(raw.unflatten(-1, (self.targets, self.head.outputs)))
 
     def attention(self, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> Tensor | None:
         """How much each instance counts, `P x b x k`; None if the pooling cannot say."""
@@ -86,13 +109,14 @@ class PooledNetwork(ABC):
 
 @dataclass(frozen=True)
 class BagRecipe(Recipe):
-    """A pooled network under nine quantiles, as an ensemble over folds.
+    """A pooled network, as an ensemble over folds.
 
     Raises:
         ValueError: a setting is out of range.
     """
 
     score: ClassVar[Score] = "cqr"
+    joint: ClassVar[bool] = True
 
     hidden: int = 32
     """Width of the instance encoder and of the head."""
@@ -106,11 +130,21 @@ class BagRecipe(Recipe):
     """Weight decay."""
     patience: int = 40
     """Epochs without improvement after which a member stops."""
+    refit: bool = False
+    """Whether further members, trained on everything, predict in place of those of the folds."""
+    head: HeadName = "quantiles"
+    """Nine quantiles, mean and variance, or the probability of a class."""
+    instance_encoder: bool = True
+    """Whether instances are encoded before they are pooled."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in set(self.setting_names()) - {"rate", "decay"}:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+            setting = getattr(self, name)
+            if isinstance(setting, int) and not isinstance(setting, bool) and setting < 1:
+                raise ValueError(f"{name} must be at least 1, not {setting}")
+        if self.head not in HEADS:
+            raise ValueError(f"head must be one of {', '.join(HEADS)}, not {self.head!r}")
         if self.rate <= 0 or self.decay < 0:
             raise ValueError(f"rate must be positive and decay not negative, not {self.rate} and {self.decay}")
 
@@ -120,13 +154,25 @@ class BagRecipe(Recipe):
 
     def _network(self, problem: Problem) -> PooledNetwork:
         features, side = problem.bags.features.shape[2], problem.bags.side.shape[1]
-        return self.network(features=features, side=side, targets=problem.value.shape[1], hidden=self.hidden)
+        return self.network(
+            features=features,
+            side=side,
+            targets=problem.value.shape[1],
+            hidden=self.hidden,
+            instance_encoder=self.instance_encoder,
+            head_name=self.head,
+        )
 
     def train(self, problem: Problem, seed: int) -> Trained:
         """Train all members in one batched computation."""
         schedule = Schedule(self.epochs, self.batch, self.rate, self.decay, self.patience)
         return train_ensemble(
-            self._network(problem), problem, members_per_fold=self.members, schedule=schedule, seed=seed
+            self._network(problem),
+            problem,
+            members_per_fold=self.members,
+            refit=self.refit,
+            schedule=schedule,
+            seed=seed,
         )
 
     def restore(self, tensors: Mapping[str, Tensor], problem: Problem) -> Learned:

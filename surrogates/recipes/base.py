@@ -10,47 +10,67 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from torch import Tensor
 
 from surrogates.bags import Bags
-from surrogates.conformal import Score
+from surrogates.conformal import OWN_CORRECTION, Score
+from surrogates.splits import NEVER, SCHEMES, Scheme
 
 if TYPE_CHECKING:
     from botorch.models.model import Model
 
-    from surrogates.encoders.elements import CompositionEncoder
+    from surrogates.encoders.base import Encoder
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Usable training data: every value measured and exact, and every row in one fold."""
+    """Usable training data: in every row some value is measured and exact, and every row is in one fold."""
 
     bags: Bags
     """`n` bags."""
     value: Tensor
-    """`n x t`, float64, larger is better."""
+    """`n x t`, float64, larger is better; NaN where not measured."""
     variance: Tensor | None
     """`n x t` if the variance of every value is known, else None."""
     groups: tuple[str, ...]
     """`n`."""
     fold: Tensor
     """The fold that holds out each row, `n`; -1 if none does."""
+    start: Mapping[str, Tensor] | None = None
+    """Parameters of a pretrained network, from which every member starts; used by networks, and once."""
 
     @property
     def folds(self) -> int:
-        """Number of folds."""
+        """Number of folds: 0 if no row is ever held out, 1 if one part calibrates (split)."""
         return int(self.fold.max()) + 1
+
+    @property
+    def learnable(self) -> Tensor:
+        """The rows that what predicts may see, `n`, bool: all, or those that no split keeps for calibration."""
+        return self.fold == NEVER if self.folds == 1 else self.fold >= NEVER
 
 
 class Learned(Protocol):
-    """What training leaves. Everything is deterministic; quantiles are those of a measurement, not yet calibrated."""
+    """What training leaves. Everything is deterministic; predictions are of a measurement, not yet calibrated."""
 
     def quantiles(self, bags: Bags) -> Tensor:
-        """The head's nine quantiles, `n x t x 9`, float64, differentiable in the bags."""
+        """Nine quantiles, `n x t x 9`, float64, differentiable in the bags; UnsupportedError if it has classes."""
+        ...
+
+    def probability(self, bags: Bags) -> Tensor:
+        """Probability of each class, `n x t`, float64; UnsupportedError if it has quantiles."""
+        ...
+
+    def member_locations(self, bags: Bags) -> Tensor:
+        """Central prediction of each member, `P x n x t`, float64, differentiable in the bags."""
+        ...
+
+    def fold_predictions(self, bags: Bags) -> Tensor:
+        """Predictions by the models that left out each fold, `K x n x t x 9`."""
         ...
 
     def attention(self, bags: Bags) -> tuple[Tensor, Tensor]:
         """Weight of each instance, mean and sd over members, `n x k` each; UnsupportedError if there is none."""
         ...
 
-    def botorch_model(self, encoder: CompositionEncoder) -> Model:
+    def botorch_model(self, encoder: Encoder) -> Model:
         """The belief as a BoTorch model over designs."""
         ...
 
@@ -65,18 +85,38 @@ class Trained:
 
     learned: Learned
     out_of_fold: Tensor
-    """Quantiles of each training row by what did not see its group, `n x t x 9`; NaN for a row never held out."""
+    """Prediction for each training row by what did not see its group, `n x t x 9`; NaN for a row never held out."""
     notes: tuple[str, ...] = ()
     """What a reader should know: fits that failed and what was done instead."""
 
 
 @dataclass(frozen=True)
 class Recipe(ABC):
-    """A frozen configuration of a surrogate; its fields are its settings."""
+    """A frozen configuration of a surrogate; its fields are its settings.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
 
     type: ClassVar[str]
     score: ClassVar[Score]
     """How its intervals are calibrated."""
+    joint: ClassVar[bool] = False
+    """Whether it learns several targets together; otherwise one after the other."""
+
+    knows_distance: ClassVar[bool] = False
+    """Whether its quantiles widen by themselves away from the training data."""
+
+    calibration: Scheme = "cross"
+    """What intervals are calibrated on: every row, out of fold; a quarter kept apart; or nothing."""
+    own_correction: int = OWN_CORRECTION
+    """Residuals from which a stratum is corrected on its own."""
+
+    def __post_init__(self) -> None:
+        if self.calibration not in SCHEMES:
+            raise ValueError(f"calibration must be one of {', '.join(SCHEMES)}, not {self.calibration!r}")
+        if self.own_correction < 1:
+            raise ValueError(f"own_correction must be at least 1, not {self.own_correction}")
 
     @abstractmethod
     def train(self, problem: Problem, seed: int) -> Trained:

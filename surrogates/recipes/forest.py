@@ -16,7 +16,7 @@ from surrogates.encoders.elements import descriptors
 from surrogates.ensemble import FoldMembers
 from surrogates.quantiles import normal_quantiles
 from surrogates.recipes.base import Learned, Problem, Recipe, Trained
-from surrogates.splits import generator
+from surrogates.splits import NEVER, assign_folds, generator
 
 INNER = 25
 """Trees of each forest that only finds the noise; their mean need not be smooth."""
@@ -131,7 +131,7 @@ def _noise(x: Tensor, y: Tensor, fold: Tensor, *key: object) -> Tensor:
 
 @dataclass(frozen=True)
 class Forest(Recipe):
-    """Extremely randomised trees (Geurts, Ernst and Wehenkel 2006), a forest without each fold.
+    """Extremely randomised trees (Geurts, Ernst and Wehenkel 2006): a forest without each fold, and one of everything.
 
     Trees are grown to their leaves on all inputs at every split (scikit-learn's ExtraTreesRegressor). The head is
     normal around the trees' mean with variance V + b^2: V the variance over the trees of a forest, b the noise sd that
@@ -146,27 +146,29 @@ class Forest(Recipe):
     score: ClassVar[Score] = "scaled"
 
     trees: int = 200
-    """Trees of each of the five forests."""
+    """Trees of each forest."""
+    refit: bool = True
+    """Whether one more forest, grown on everything, predicts; those without a fold then only calibrate, and are the
+    members of the BoTorch model."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.trees < 2:
             raise ValueError(f"trees must be at least 2, not {self.trees}")
 
     def train(self, problem: Problem, seed: int) -> Trained:
-        """Grow the forests.
-
-        Raises:
-            ValueError: all rows are of one group.
-        """
-        if problem.folds < 2:
-            raise ValueError("a forest over folds needs samples of at least two groups; use the gp recipe")
-        x, y, fold = forest_inputs(problem.bags), problem.value[:, 0], problem.fold
+        """Grow a forest without each fold and, for a refit or without folds, one on everything."""
+        x, y = forest_inputs(problem.bags), problem.value[:, 0]
+        whole = problem.folds == 0 or (self.refit and problem.folds > 1)
+        folds = [*range(problem.folds), *([NEVER] if whole else [])]
+        inner = assign_folds(problem.groups, seed) if problem.folds < 2 else problem.fold
         forests, noises = [], []
-        for held in range(problem.folds):
-            seen = fold != held
+        for held in folds:
+            seen = problem.learnable if held == NEVER else problem.fold != held
             forests.append(_grow(x[seen], y[seen], self.trees, seed, held))
-            noises.append(_noise(x[seen], y[seen], fold[seen], seed, held))
-        learned = LearnedForest({**_join(forests), "noise": torch.stack(noises)}, problem)
+            noises.append(_noise(x[seen], y[seen], inner[seen], seed, held))
+        trees = {**_join(forests), "noise": torch.stack(noises), "member_fold": torch.tensor(folds)}
+        learned = LearnedForest(trees, problem)
         return Trained(learned, learned.out_of_fold())
 
     def restore(self, tensors: Mapping[str, Tensor], problem: Problem) -> Learned:
@@ -176,29 +178,42 @@ class Forest(Recipe):
 
 @dataclass(frozen=True, eq=False)
 class LearnedForest(FoldMembers):
-    """Trees as members of an ensemble, each under the spread of its forest.
+    """Forests as members of an ensemble, each normal around the mean of its trees.
 
-    They are constant between their thresholds: quantiles have no slope in the bags, and of the BoTorch model only the
-    residual process has one, so that candidates are better compared than climbed to. Grown to their leaves they follow
-    noise, which is part of their spread: the belief about the noise-free value is wider where measurements are noisy.
+    They are constant between their thresholds: predictions have no slope in the bags, and of the BoTorch model only
+    the residual process has one, so that candidates are better compared than climbed to.
     """
 
     trees: Trees
-    """The trees of fold 0's forest, then of fold 1's and so on, and the `noise` of each forest, b."""
+    """The trees of the first forest, then of the second and so on; `noise` of each forest, b, and `member_fold`."""
     problem: Problem
 
     @property
-    def count(self) -> int:
-        """Number of trees."""
-        return len(self.trees["root"])
+    def member_fold(self) -> Tensor:
+        """The fold that each forest left out."""
+        return self.trees["member_fold"]
 
-    def member_quantiles(self, bags: Bags) -> Tensor:
-        """Normal quantiles around each tree's value with its forest's sd, sqrt(V + b^2): `P x n x 1 x 9`, float64."""
-        noise = self.trees["noise"]
-        value = tree_values(self.trees, forest_inputs(bags)).unflatten(0, (len(noise), self.count // len(noise)))
-        variance = (value - value.mean(1, keepdim=True)).square().mean(1, keepdim=True)
-        sd = (variance + noise.square()[:, None, None]).sqrt()
-        return normal_quantiles(value, sd).flatten(0, 1).unsqueeze(2)
+    @property
+    def predicting(self) -> Tensor:
+        """Numbers of the members of the belief: the forests without a fold, or the only one."""
+        partial = self.member_fold != NEVER
+        return (partial if partial.any() else ~partial).nonzero().flatten()
+
+    def predictions(self, bags: Bags) -> Tensor:
+        """Quantiles of the forest of everything or, where there is none, of the others averaged, `n x 1 x 9`."""
+        whole = (self.member_fold == NEVER).nonzero().flatten()
+        return self.member_predictions(bags, whole if len(whole) else self.predicting).mean(0)
+
+    def member_predictions(self, bags: Bags, members: Tensor) -> Tensor:
+        """Normal quantiles around the mean over the trees of some forests, with variance V + b^2: `P' x n x 1 x 9`."""
+        x = forest_inputs(bags)
+        roots = self.trees["root"].unflatten(0, (len(self.member_fold), -1))
+        found = []
+        for member in members.tolist():
+            values = tree_values({**self.trees, "root": roots[member]}, x)
+            sd = ((values - values.mean(0)).square().mean(0) + self.trees["noise"][member].square()).sqrt()
+            found.append(normal_quantiles(values.mean(0), sd))
+        return torch.stack(found).unsqueeze(2)
 
     def attention(self, bags: Bags) -> tuple[Tensor, Tensor]:
         """There is none.

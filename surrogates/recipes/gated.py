@@ -22,7 +22,7 @@ class GatedNetwork(PooledNetwork):
 
     def start_pool(self, rng: torch.Generator) -> Parameters:
         """Both projections of the gate, and its read-out."""
-        h, a = self.hidden, self.gate
+        h, a = self.width, self.gate
         return {"V": weight(rng, h, a), "U": weight(rng, h, a), "w": weight(rng, a, 1)}
 
     def pool(self, p: Mapping[str, Tensor], instances: Tensor, mask: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,15 +12,15 @@ from botorch.models import SingleTaskGP
 from botorch.models.transforms.outcome import Standardize
 from botorch.models.utils import gpt_posterior_settings
 from gpytorch.distributions import MultivariateNormal
-from gpytorch.kernels import Kernel
 from torch import Tensor
 
 from surrogates.bags import Bags
 from surrogates.conformal import Score
-from surrogates.encoders.elements import CompositionEncoder
-from surrogates.kernels import Encode, KernelInputs, composition_kernel, homoscedastic_noise
+from surrogates.encoders.base import Encoder
+from surrogates.kernel_inputs import KernelInputs, kernel_inputs
+from surrogates.kernels import Encode, composition_kernel, homoscedastic_noise
 from surrogates.likelihood import JITTER, log_normal_density, log_prior, maximise
-from surrogates.quantiles import normal_quantiles
+from surrogates.quantiles import MEDIAN, normal_quantiles
 from surrogates.recipes.base import Learned, Problem, Recipe, Trained
 
 CHUNK = 512
@@ -40,6 +40,17 @@ class JitteredGP(SingleTaskGP):
         return MultivariateNormal(belief.mean, belief.lazy_covariance_matrix.add_jitter(JITTER))
 
 
+    def subset_output(self, idcs: list[int]) -> SingleTaskGP:
+        """The model itself, which has one output.
+
+        Raises:
+            UnsupportedError: another output is asked for.
+        """
+        if any(i not in (0, -1) for i in idcs):
+            raise UnsupportedError(f"the model has one output; it has no outputs {idcs}")
+        return self
+
+
 @dataclass(frozen=True)
 class GP(Recipe):
     """BoTorch's SingleTaskGP in float64 on standardised targets, with the kernel of `surrogates.kernels`.
@@ -51,35 +62,40 @@ class GP(Recipe):
 
     type: ClassVar[str] = "gp"
     score: ClassVar[Score] = "scaled"
+    knows_distance: ClassVar[bool] = True
 
     principal_components: int = 4
     """At most so many principal components of the fraction-weighted descriptors are inputs."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.principal_components < 0:
             raise ValueError(f"principal_components cannot be negative, not {self.principal_components}")
 
     def train(self, problem: Problem, seed: int) -> Trained:
-        """Fit to all rows and, for the out-of-fold quantiles, anew to the other folds of every fold; no randomness."""
-        inputs = KernelInputs.of(problem.bags, self.principal_components)
-        Z = inputs(problem.bags).detach()
-        model = _model(Z, problem, torch.ones(len(Z), dtype=torch.bool), composition_kernel(inputs.widths))
-        notes = _maximise(model)
-        out_of_fold = torch.full((len(Z), 1, 9), torch.nan, dtype=torch.float64)
-        for fold in range(problem.folds):
-            held = problem.fold == fold
-            refit = _model(Z, problem, ~held, composition_kernel(inputs.widths))
+        """Fit to all rows that may be learned from, and anew without each fold; no randomness."""
+        inputs = kernel_inputs(problem.bags, self.principal_components)
+        kept = [problem.fold != fold for fold in range(problem.folds)]
+        models = [_model(inputs, problem, rows) for rows in (problem.learnable, *kept)]
+        notes = _maximise(models[0])
+        for fold, refit in enumerate(models[1:]):
             notes += tuple(f"fold {fold + 1}: {note}" for note in _maximise(refit))
-            out_of_fold[held] = _quantiles(refit, Z[held])
-        return Trained(LearnedGP(problem, inputs, model), out_of_fold, notes)
+        out_of_fold = torch.full((len(problem.value), 1, 9), torch.nan, dtype=torch.float64)
+        Z = inputs(problem.bags).detach()
+        for rows, refit in zip(kept, models[1:], strict=True):
+            out_of_fold[~rows] = _quantiles(refit, Z[~rows])
+        return Trained(LearnedGP(problem, inputs, models[0], tuple(models[1:])), out_of_fold, notes)
 
     def restore(self, tensors: Mapping[str, Tensor], problem: Problem) -> Learned:
-        """The same process on the same data with the hyperparameters learned before."""
-        inputs = KernelInputs.of(problem.bags, self.principal_components)
-        everything = torch.ones(len(problem.bags), dtype=torch.bool)
-        model = _model(inputs(problem.bags), problem, everything, composition_kernel(inputs.widths))
-        model.load_state_dict(dict(tensors))
-        return LearnedGP(problem, inputs, model.eval().requires_grad_(False))
+        """The same processes on the same data with the hyperparameters learned before."""
+        inputs = kernel_inputs(problem.bags, self.principal_components)
+        kept = [problem.learnable, *(problem.fold != fold for fold in range(problem.folds))]
+        models = [_model(inputs, problem, rows) for rows in kept]
+        for i, model in enumerate(models):
+            prefix = f"{i}."
+            model.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+            model.eval().requires_grad_(False)
+        return LearnedGP(problem, inputs, models[0], tuple(models[1:]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,10 +105,31 @@ class LearnedGP:
     problem: Problem
     inputs: KernelInputs
     model: SingleTaskGP
+    """That of all rows, which predicts."""
+    folds: tuple[SingleTaskGP, ...]
+    """Those without each fold; as members they say how far the belief hangs on single data."""
 
     def quantiles(self, bags: Bags) -> Tensor:
         """Quantiles of a measurement, `n x 1 x 9`: noise included."""
         return _quantiles(self.model, self.inputs(bags))
+
+    def probability(self, bags: Bags) -> Tensor:
+        """There is none.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError("a Gaussian process predicts quantiles, not the probability of a class")
+
+    def member_locations(self, bags: Bags) -> Tensor:
+        """Means of the processes without each fold, `K x n x 1`; of the one process if nothing was held out."""
+        Z = self.inputs(bags)
+        return torch.stack([_quantiles(model, Z)[..., MEDIAN] for model in self.folds or (self.model,)])
+
+    def fold_predictions(self, bags: Bags) -> Tensor:
+        """Quantiles of the processes without each fold, `K x n x 1 x 9`."""
+        Z = self.inputs(bags)
+        return torch.stack([_quantiles(model, Z) for model in self.folds])
 
     def attention(self, bags: Bags) -> tuple[Tensor, Tensor]:
         """There is none.
@@ -102,33 +139,34 @@ class LearnedGP:
         """
         raise UnsupportedError("a Gaussian process has no attention; its element effects explain it")
 
-    def botorch_model(self, encoder: CompositionEncoder) -> SingleTaskGP:
+    def botorch_model(self, encoder: Encoder) -> SingleTaskGP:
         """The same process over designs; everything of SingleTaskGP works, fantasies and gradients in X included."""
-        everything = torch.ones(len(self.problem.bags), dtype=torch.bool)
-        X = encoder.designs(self.problem.bags)
-        face = _model(X, self.problem, everything, composition_kernel(self.inputs.widths), Encode(encoder, self.inputs))
+        face = _model(self.inputs, self.problem, self.problem.learnable, encoder)
         face.load_state_dict(self.model.state_dict())
         return face.eval().requires_grad_(False)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Hyperparameters and the scale of the target."""
-        return dict(self.model.state_dict())
+        """Hyperparameters and the scale of the target, of every process."""
+        models = enumerate((self.model, *self.folds))
+        return {f"{i}.{name}": tensor for i, model in models for name, tensor in model.state_dict().items()}
 
 
-def _model(X: Tensor, problem: Problem, rows: Tensor, kernel: Kernel, transform: Encode | None = None) -> SingleTaskGP:
-    """The process on some rows, not yet fitted."""
-    value, variance = problem.value[rows], problem.variance
+def _model(
+    inputs: KernelInputs, problem: Problem, rows: Tensor, encoder: Encoder | None = None
+) -> SingleTaskGP:
+    """The process on some rows, not yet fitted; over kernel inputs or, with an encoder, over designs."""
+    bags, value, variance = problem.bags[rows], problem.value[rows], problem.variance
     if variance is not None:
         spread = value.var() if len(value) > 1 else value.new_ones(())
         variance = variance[rows].clamp_min(SMALLEST_NOISE * float(spread or 1.0))
     return JitteredGP(
-        X[rows],
+        inputs(bags).detach() if encoder is None else encoder.designs(bags),
         value,
         variance,
         likelihood=homoscedastic_noise() if variance is None else None,
-        covar_module=kernel,
+        covar_module=composition_kernel(inputs.widths),
         outcome_transform=Standardize(m=1),
-        input_transform=transform,
+        input_transform=None if encoder is None else Encode(encoder, inputs),
     )
 
 

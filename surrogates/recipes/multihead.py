@@ -16,19 +16,27 @@ from surrogates.training import Parameters
 
 @dataclass(frozen=True)
 class MultiheadNetwork(PooledNetwork):
-    """Multi-head attention of learned seeds between encoder and head."""
+    """Multi-head attention of learned seeds between encoder and head.
+
+    Raises:
+        ValueError: heads do not divide the width of an instance; without an instance encoder that of the features.
+    """
 
     heads: int
     seeds: int
 
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"heads must divide the width of an instance = {self.width}, which {self.heads} does not")
+
     @property
     def pooled(self) -> int:
         """One vector for each seed."""
-        return self.seeds * self.hidden
+        return self.seeds * self.width
 
     def start_pool(self, rng: torch.Generator) -> Parameters:
         """Seeds of variance 1, and the projections to keys and values."""
-        h = self.hidden
+        h = self.width
         seeds = weight(rng, 1, self.seeds * h).reshape(self.seeds, h)
         return {"seeds": seeds, "keys": weight(rng, h, h), "values": weight(rng, h, h)}
 
@@ -54,7 +62,7 @@ class MultiheadAttention(BagRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.hidden % self.heads:
+        if self.instance_encoder and self.hidden % self.heads:
             raise ValueError(f"heads must divide hidden = {self.hidden}, which {self.heads} does not")
 
     def network(self, **sizes: Any) -> MultiheadNetwork:

@@ -205,6 +205,21 @@ INVALID = [
         "line 11, model: a mapping of 1 key has no `type`. Fix: write one of auto, gp",
     ),
     ("batch: {size: 8}", "model:", "line 11, model: found an empty value"),
+    (
+        "batch: {size: 8}",
+        "model: {type: forest, settings: {members: 3}}",
+        "line 11, model.settings: recipe 'forest' has no setting members",
+    ),
+    (
+        "batch: {size: 8}",
+        "model: {type: mean_pool, settings: {hidden: wide}}",
+        "line 11, model.settings: hidden of recipe 'mean_pool' is like 32; 'wide' is not",
+    ),
+    (
+        "batch: {size: 8}",
+        "model: {type: mean_pool, settings: {head: class}}",
+        "line 11, model.settings.head: a class head predicts no number",
+    ),
     ("batch: {size: 8}", "explain: {type: element_direction, step: 2}", "line 11, explain.step: 2 is not a number"),
     (
         "batch: {size: 8}",
@@ -427,7 +442,8 @@ def test_the_schema_knows_bare_names_and_required_keys() -> None:
     schema = json_schema()
     assert json.loads(json.dumps(schema)) == schema
     assert set(schema["required"]) == {"spec_version", "campaign", "seed", "space", "objectives"}
-    assert {"enum": ["auto", "gp", "gated_attention"]} in schema["properties"]["model"]["anyOf"]
+    names = next(option["enum"] for option in schema["properties"]["model"]["anyOf"] if "enum" in option)
+    assert {"auto", "gp", "forest", "gated_attention", "blend"} <= set(names)
 
 
 def test_reading_a_spec_needs_no_heavy_library() -> None:

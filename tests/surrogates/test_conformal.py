@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surrogates.conformal import (
-    GUARANTEE,
+    EMPIRICAL,
     OWN_CORRECTION,
     Interval,
     OutOfFold,
@@ -129,7 +129,7 @@ def test_each_stratum_is_corrected_as_its_residuals_allow():
     share = 40 / (40 + OWN_CORRECTION)
     assert small == pytest.approx(share * alone("small") + (1 - share) * new)
     assert interval.n_calibration == len(stratum)
-    assert interval.guarantee == GUARANTEE
+    assert interval.guarantee == EMPIRICAL
     assert interval.method.startswith("5-fold")
     assert interval.level == pytest.approx(0.8)
 

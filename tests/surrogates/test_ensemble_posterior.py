@@ -76,9 +76,9 @@ def test_observation_noise_adds_variance_and_nothing_else(any_model):
 def test_the_posterior_is_its_formula(ensemble_model, gated_fit, encoder):
     X = mixtures(3, 4, seed=14)
     posterior = ensemble_model.posterior(X)
-    medians = gated_fit.learned.member_quantiles(encoder(X))[:, :, 0, 4]
+    medians = gated_fit.learned.member_locations(encoder(X))[:, :, 0]
     assert torch.allclose(posterior.mean.squeeze(-1), medians.mean(0))
-    process = ensemble_model.process
+    process = ensemble_model.processes[0]
     Z = process.inputs(encoder(X))
     residual = process.covariance(Z)
     spread = (2 * process.log_c).exp() * torch.cov(medians.T)
@@ -93,7 +93,7 @@ def test_the_posterior_is_its_formula(ensemble_model, gated_fit, encoder):
 
 
 def test_factors_are_where_the_log_score_is_largest(gated_fit, encoder):
-    process = gated_fit.botorch_model(encoder).process
+    process = gated_fit.botorch_model(encoder).processes[0]
     assert process.notes == ()
     best = float(process._log_score())
     for factor in (process.log_c, process.log_a):
@@ -153,27 +153,7 @@ def test_noise_of_the_measurement_is_not_mistaken_for_ignorance():
 
 def test_what_an_ensemble_cannot_do_is_said(ensemble_model):
     X = mixtures(2, 4, seed=18)
-    with pytest.raises(UnsupportedError, match="fit it again"):
-        ensemble_model.condition_on_observations(X, X[:, :1])
-    with pytest.raises(UnsupportedError, match="no fantasies"):
-        ensemble_model.fantasize(X, None)
-    with pytest.raises(UnsupportedError, match="one output"):
+    with pytest.raises(UnsupportedError, match="no outputs"):
         ensemble_model.posterior(X, output_indices=[1])
     with pytest.raises(UnsupportedError, match="its own"):
         ensemble_model.posterior(X, observation_noise=torch.ones(2, 1))
-    assert ensemble_model.subset_output([0]) is ensemble_model
-    with pytest.raises(UnsupportedError, match="one output"):
-        ensemble_model.subset_output([1])
-
-
-def test_acquisition_functions_run_on_every_model(any_model, designs, values):
-    from botorch.acquisition import qLogExpectedImprovement, qLogNoisyExpectedImprovement
-    from botorch.sampling import SobolQMCNormalSampler
-
-    sampler = SobolQMCNormalSampler(torch.Size([32]), seed=0)
-    X = mixtures(6, 4, seed=19).reshape(3, 2, 4)
-    improvement = qLogExpectedImprovement(any_model, best_f=values.max(), sampler=sampler)(X)
-    noisy = qLogNoisyExpectedImprovement(any_model, designs[:6], sampler=sampler, cache_root=False)(X)
-    assert improvement.isfinite().all()
-    assert noisy.isfinite().all()
-    assert improvement.std() > 0

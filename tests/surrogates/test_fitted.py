@@ -48,7 +48,7 @@ def test_recipes_have_stable_tags_and_distinct_hashes():
     [
         ("gpp", "unknown recipe 'gpp'; expected one of gp, mean_pool, max_pool, gated_attention"),
         ({"hidden": 3}, "unknown recipe None"),
-        ({"type": "gp", "hidden": 3}, "recipe 'gp' has no setting hidden; it has principal_components"),
+        ({"type": "gp", "hidden": 3}, "recipe 'gp' has no setting hidden; it has calibration, own_correction, principal"),
         ({"type": "gated_attention", "hidden": 0}, "hidden must be at least 1, not 0"),
         ({"type": "gated_attention", "rate": 0}, "rate must be positive"),
         ({"type": "mean_pool", "members": 0}, "members must be at least 1, not 0"),
@@ -80,8 +80,8 @@ def test_saving_and_loading_changes_nothing(tmp_path, any_fit, encoder, bags, de
 def test_files_of_another_version_are_refused(tmp_path, gp_fit):
     gp_fit.save(tmp_path)
     about = tmp_path / "fitted.json"
-    about.write_text(about.read_text().replace('"format": 1', '"format": 0'))
-    with pytest.raises(ValueError, match="holds format 0, this version reads 1"):
+    about.write_text(about.read_text().replace('"format": 2', '"format": 0'))
+    with pytest.raises(ValueError, match="holds format 0, this version reads 2"):
         load(tmp_path)
 
 
@@ -98,7 +98,7 @@ bags = CompositionEncoder(ELEMENTS)(X, stratum=["few" if (x > 0).sum() < 4 else 
 targets = Targets.exact(response(X, noise=0.1, seed=2))
 for recipe in (GP(), GatedAttention(hidden=8, gate=4, members=2, epochs=40), Forest(trees=40)):
     fitted = fit(recipe, bags, targets, seed=3)
-    print(content_hash(fitted.data_hash, fitted.quantiles(bags), fitted.out_of_fold.quantiles))
+    print(content_hash(fitted.data_hash, fitted.quantiles(bags), fitted.out_of_fold.predictions))
 """
 
 
@@ -109,7 +109,7 @@ def test_a_fresh_process_with_other_global_state_gives_identical_bits(gp_fit, ga
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
     )
     fits = (gp_fit, gated_fit, forest_fit)
-    expected = [content_hash(f.data_hash, f.quantiles(bags), f.out_of_fold.quantiles) for f in fits]
+    expected = [content_hash(f.data_hash, f.quantiles(bags), f.out_of_fold.predictions) for f in fits]
     assert run.stdout.split() == expected
 
 
@@ -136,7 +136,7 @@ def test_out_of_fold_predictions_know_nothing_of_their_own_groups(tag, request, 
     held = before.problem.fold == 2
     changed = torch.where(held, 50 - values, values)
     after = fit(before.recipe, bags, Targets.exact(changed), seed=3)
-    moved = (after.out_of_fold.quantiles - before.out_of_fold.quantiles).abs().amax((1, 2))
+    moved = (after.out_of_fold.predictions - before.out_of_fold.predictions).abs().amax((1, 2))
     assert float(moved[held].max()) < 1e-6
     assert float(moved[~held].min()) > 1e-3
 
@@ -169,8 +169,8 @@ def test_strata_may_be_given_apart(bags, values):
     ("targets", "message"),
     [
         (Targets.exact(torch.zeros(3)), "48 bags have 3 rows of targets"),
-        (Targets.exact(torch.zeros(48, 2)), "one target is fitted at a time"),
         (Targets.exact(torch.full((48,), torch.nan)), "0 exact values; at least 2"),
+        (Targets.exact(torch.tensor([[0.0, torch.nan]] * 48)), "0 exact values of target 2; at least 2"),
     ],
 )
 def test_data_that_cannot_be_fitted_are_refused(bags, targets, message):
@@ -178,13 +178,16 @@ def test_data_that_cannot_be_fitted_are_refused(bags, targets, message):
         fit(GP(), bags, targets, seed=0)
 
 
-def test_one_group_alone_is_learned_from_and_calibrates_nothing(bags, values, small_gated):
+def test_one_group_alone_is_learned_from_and_calibrates_nothing(bags, values, small_gated, encoder):
     targets = Targets.exact(values[:3], groups=["same"] * 3)
     fitted = fit(GP(), bags[:3], targets, seed=0)
     assert fitted.quantiles(bags).isfinite().all()
     assert fitted.interval(bags, 0.2) == Withheld(4)
-    with pytest.raises(ValueError, match="at least two groups"):
-        fit(small_gated, bags[:3], targets, seed=0)
+    network = fit(small_gated, bags[:3], targets, seed=0)
+    assert network.quantiles(bags).isfinite().all()
+    assert network.interval(bags, 0.2) == Withheld(4)
+    with pytest.raises(ValueError, match="needs out-of-fold residuals"):
+        network.botorch_model(encoder)
 
 
 def test_intervals_come_where_there_is_enough_to_calibrate_them(any_fit, bags, values):

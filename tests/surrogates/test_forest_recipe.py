@@ -63,17 +63,33 @@ def test_flat_trees_say_what_those_of_scikit_learn_say(bags, values):
     assert float(flat.std(0).median()) > 0.05
 
 
-def test_quantiles_are_normal_around_each_tree_with_the_spread_of_its_forest(forest_fit, bags):
+def test_the_forest_of_everything_predicts_and_the_others_calibrate(forest_fit, bags):
     trees = forest_fit.learned.trees
     new = CompositionEncoder(ELEMENTS)(mixtures(6, 4, seed=8))
-    values = tree_values(trees, forest_inputs(new)).reshape(5, 40, 6)
-    sd = (values.var(1, correction=0) + trees["noise"].square().unsqueeze(1)).sqrt()
-    assert torch.allclose(forest_fit.quantiles(new)[:, 0], normal_quantiles(values.mean((0, 1)), sd.mean(0)))
+    assert trees["member_fold"].tolist() == [0, 1, 2, 3, 4, -1]
+
+    def quantiles(bags, forest):
+        values = tree_values(trees, forest_inputs(bags)).reshape(6, 40, -1)[forest]
+        spread = (values.var(0, correction=0) + trees["noise"][forest].square()).sqrt()
+        return normal_quantiles(values.mean(0), spread)
+
+    assert torch.allclose(forest_fit.quantiles(new)[:, 0], quantiles(new, 5))
     for fold in range(5):
         rows = forest_fit.problem.fold == fold
-        own = tree_values(trees, forest_inputs(bags[rows])).reshape(5, 40, -1)[fold]
-        spread = (own.var(0, correction=0) + trees["noise"][fold].square()).sqrt()
-        assert torch.allclose(forest_fit.out_of_fold.quantiles[rows, 0], normal_quantiles(own.mean(0), spread))
+        assert torch.allclose(forest_fit.out_of_fold.predictions[rows, 0], quantiles(bags[rows], fold))
+        assert torch.allclose(forest_fit.learned.fold_predictions(new)[fold, :, 0], quantiles(new, fold))
+        assert torch.allclose(forest_fit.learned.member_locations(new)[fold, :, 0], quantiles(new, fold)[:, 4])
+
+
+@pytest.mark.parametrize(
+    ("settings", "left_out"),
+    [({"refit": False}, [0, 1, 2, 3, 4]), ({"calibration": "split"}, [0]), ({"calibration": "none"}, [-1])],
+)
+def test_without_a_refit_the_others_predict(bags, values, settings, left_out):
+    """A split keeps its part for calibration alone: no forest may see it."""
+    found = fit(Forest(trees=20, **settings), bags, Targets.exact(values), seed=3).learned
+    assert found.member_fold.tolist() == left_out
+    assert torch.allclose(found.quantiles(bags), found.member_predictions(bags, torch.arange(len(left_out))).mean(0))
 
 
 def test_the_noise_is_found():
@@ -81,7 +97,7 @@ def test_the_noise_is_found():
     x = mixtures(120, 4, seed=3)
     y = 5 * torch.randn(120, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     seen = fit(Forest(trees=50), CompositionEncoder(ELEMENTS)(x), Targets.exact(y), seed=0).out_of_fold
-    standard = (seen.value[:, 0] - seen.quantiles[:, 0, 4]) / (seen.quantiles[:, 0, 5] - seen.quantiles[:, 0, 3])
+    standard = (seen.value[:, 0] - seen.predictions[:, 0, 4]) / seen.predictions[:, 0, [3, 5]].diff().squeeze(1)
     assert float(standard.std()) * 1.349 == pytest.approx(1, abs=0.15)
 
 
@@ -92,12 +108,12 @@ def test_a_fit_is_a_function_of_data_and_seed(bags, values, small_forest, forest
     forest_fit.save(tmp_path)
     for same in (again, load(tmp_path)):
         assert torch.equal(same.quantiles(bags), forest_fit.quantiles(bags))
-        assert torch.equal(same.out_of_fold.quantiles, forest_fit.out_of_fold.quantiles)
+        assert torch.equal(same.out_of_fold.predictions, forest_fit.out_of_fold.predictions)
     assert not torch.equal(other.quantiles(bags), forest_fit.quantiles(bags))
 
 
 def test_nothing_but_arrays_is_stored(forest_fit):
-    assert set(forest_fit.learned.tensors()) == {"child", "feature", "threshold", "value", "root", "noise"}
+    assert set(forest_fit.learned.tensors()) == {"child", "feature", "threshold", "value", "root", "noise", "member_fold"}
 
 
 @pytest.mark.parametrize("unit", [2.0**-40, 2.0**30])
@@ -119,27 +135,41 @@ def test_values_that_are_all_the_same_are_predicted(bags, small_forest):
     assert (quantiles.diff() > 0).all()
 
 
-def test_one_group_alone_is_refused(bags, values, small_forest):
-    with pytest.raises(ValueError, match="at least two groups; use the gp recipe"):
-        fit(small_forest, bags[:3], Targets.exact(values[:3], groups=["same"] * 3), seed=0)
+def test_one_group_alone_is_one_forest(bags, values, small_forest):
+    found = fit(small_forest, bags[:3], Targets.exact(values[:3], groups=["same"] * 3), seed=0)
+    assert torch.allclose(found.quantiles(bags[:3])[:, 0, 4], values[:3])
+    assert len(found.out_of_fold) == 0
 
 
-def test_what_trees_cannot_do_is_said(forest_fit, bags, encoder):
+def test_what_trees_cannot_do_is_said(forest_fit, bags):
     with pytest.raises(UnsupportedError, match="trees have no attention"):
         forest_fit.attribute(bags)
-    with pytest.raises(UnsupportedError, match="no fantasies"):
-        forest_fit.botorch_model(encoder).fantasize(bags.weights, None)
 
 
-def test_the_belief_is_wider_where_trees_disagree(forest_fit, encoder):
+def test_the_belief_is_wider_where_forests_disagree(forest_fit, encoder):
     X = mixtures(60, 4, seed=20)
     model = forest_fit.botorch_model(encoder)
-    medians = forest_fit.learned.member_quantiles(encoder(X))[:, :, 0, 4]
+    medians = forest_fit.learned.member_locations(encoder(X))[:, :, 0]
     posterior = model.posterior(X)
     assert torch.allclose(posterior.mean.squeeze(-1), medians.mean(0))
-    residual = model.process.covariance(model.process.inputs(encoder(X))).diagonal()
-    spread = (2 * model.process.log_c).exp() * medians.var(0)
+    (process,) = model.processes
+    residual = process.covariance(process.inputs(encoder(X))).diagonal()
+    spread = (2 * process.log_c).exp() * medians.var(0)
     assert torch.allclose(posterior.variance.squeeze(-1), spread + residual, rtol=1e-3)
+
+
+def test_noise_is_not_taken_for_ignorance():
+    """A constant mean under noise that is 8 times larger in one half, as in the tests of ensembles of networks."""
+    rng = torch.Generator().manual_seed(0)
+    x = torch.rand(160, 1, generator=rng, dtype=torch.float64)
+    loud = x[:, 0] > 0.5
+    y = torch.where(loud, 0.8, 0.1) * torch.randn(160, generator=rng, dtype=torch.float64)
+    encode = CompositionEncoder((), ("x",))
+    model = fit(Forest(), encode(x), Targets.exact(y), seed=0).botorch_model(encode)
+    quiet, noisy = (model.posterior(x, observation_noise=on).variance.squeeze(-1).sqrt() for on in (False, True))
+    assert float(noisy[loud].mean() / noisy[~loud].mean()) > 2
+    assert float(quiet[loud].mean() / quiet[~loud].mean()) < 2
+    assert float(quiet[loud].mean()) < 0.5 * float(noisy[loud].mean())
 
 
 def test_forest_intervals_cover_over_repeated_campaigns():

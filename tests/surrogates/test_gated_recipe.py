@@ -62,13 +62,12 @@ def test_scales_are_those_of_each_training_fold(gated_fit):
 
 
 def test_members_differ_and_each_row_is_held_out_by_those_of_one_fold(gated_fit, bags):
-    members = gated_fit.learned.member_quantiles(bags)
+    members, held = gated_fit.learned.held_out()
     assert members.shape == (10, 48, 1, 9)
     assert members.std(0).min() > 0
-    held = gated_fit.learned.held_out()
     assert held.sum(0).eq(2).all()
     seen = torch.stack([members[held[:, i], i].mean(0) for i in range(48)])
-    assert torch.allclose(seen, gated_fit.out_of_fold.quantiles)
+    assert torch.allclose(seen, gated_fit.out_of_fold.predictions)
     assert torch.allclose(gated_fit.quantiles(bags), members.mean(0))
 
 

@@ -5,7 +5,8 @@ from botorch.exceptions.errors import UnsupportedError
 from scipy.stats import multivariate_normal
 
 from surrogates import GP, CompositionEncoder, Targets, fit
-from surrogates.kernels import KernelInputs, composition_kernel
+from surrogates.kernel_inputs import kernel_inputs
+from surrogates.kernels import composition_kernel
 from surrogates.likelihood import JITTER, log_normal_density, log_prior
 
 
@@ -48,7 +49,7 @@ def test_the_density_and_the_prior_are_theirs():
 def test_inputs_are_roots_components_and_side(encoder, designs):
     encode = CompositionEncoder(encoder.elements, ("T",), ((0.0,), (100.0,)))
     bags = encode(torch.cat([designs, torch.full((48, 1), 50.0, dtype=torch.float64)], dim=1))
-    inputs = KernelInputs.of(bags, 2)
+    inputs = kernel_inputs(bags, 2)
     Z = inputs(bags)
     assert inputs.widths == (4, 2, 1)
     assert torch.allclose(Z[:, :4], designs.sqrt(), atol=1.1e-3)
@@ -60,7 +61,7 @@ def test_inputs_are_roots_components_and_side(encoder, designs):
 def test_the_negated_targets_give_the_negated_belief(bags, values, gp_fit):
     turned = fit(GP(), bags, Targets.exact(-values), seed=3)
     assert torch.allclose(turned.quantiles(bags), -gp_fit.quantiles(bags).flip(-1), atol=1e-10)
-    assert torch.allclose(turned.out_of_fold.quantiles, -gp_fit.out_of_fold.quantiles.flip(-1), atol=1e-10)
+    assert torch.allclose(turned.out_of_fold.predictions, -gp_fit.out_of_fold.predictions.flip(-1), atol=1e-10)
     one, other = gp_fit.interval(bags, 0.2), turned.interval(bags, 0.2)
     assert torch.allclose(one.lower, -other.upper)
 
@@ -72,7 +73,7 @@ def test_units_do_not_matter(bags, values, gp_fit, scale):
 
 
 def test_it_learns_the_response(bags, values, gp_fit):
-    error = gp_fit.out_of_fold.quantiles[:, 0, 4] - gp_fit.out_of_fold.value[:, 0]
+    error = gp_fit.out_of_fold.predictions[:, 0, 4] - gp_fit.out_of_fold.value[:, 0]
     assert float(error.square().mean()) < 0.3 * float(values.var())
 
 
@@ -101,7 +102,7 @@ def test_it_works_from_two_points_on(encoder, designs, values, n):
     for targets in (Targets.exact(values[:n]), Targets.exact(values[:n], variance=variance)):
         fitted = fit(GP(), encoder(designs[:n]), targets, seed=0)
         assert fitted.quantiles(encoder(designs)).isfinite().all()
-        assert fitted.out_of_fold.quantiles.shape == (n, 1, 9)
+        assert fitted.out_of_fold.predictions.shape == (n, 1, 9)
         assert fitted.botorch_model(encoder).posterior(designs).mean.isfinite().all()
 
 
@@ -124,7 +125,7 @@ def test_side_columns_alone_and_with_fractions_are_learned():
 
 def _error(encode, X, y):
     seen = fit(GP(), encode(X), Targets.exact(y), seed=0).out_of_fold
-    return float((seen.quantiles[:, 0, 4] - seen.value[:, 0]).square().mean() / y.var())
+    return float((seen.predictions[:, 0, 4] - seen.value[:, 0]).square().mean() / y.var())
 
 
 def test_it_has_no_attention_and_needs_something_to_go_by(bags, gp_fit):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surrogates.networks import pooling
-from surrogates.networks.heads import noncrossing_quantiles, normal_start
+from surrogates.networks.heads import HEADS, noncrossing_quantiles
 from surrogates.quantiles import NORMAL_SCORES
 
 
@@ -137,5 +137,7 @@ def test_quantiles_never_cross(raw):
     assert quantiles[4] == raw[0]
 
 
-def test_a_head_starts_at_the_standard_normal():
-    assert noncrossing_quantiles(normal_start()).tolist() == pytest.approx(NORMAL_SCORES, abs=1e-6)
+@pytest.mark.parametrize("name", ["quantiles", "normal"])
+def test_a_head_of_numbers_starts_at_the_standard_normal(name):
+    head = HEADS[name]
+    assert head.predict(head.start()).tolist() == pytest.approx(NORMAL_SCORES, abs=1e-6)

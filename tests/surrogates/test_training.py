@@ -51,7 +51,7 @@ def bag_problem():
     return data, value.expand(4, 40, 1), ones
 
 
-SIZES = {"features": 4, "side": 1, "targets": 1, "hidden": 8}
+SIZES = {"features": 4, "side": 1, "targets": 1, "hidden": 8, "instance_encoder": True, "head_name": "quantiles"}
 NETWORKS = {
     "mean": MeanNetwork(**SIZES),
     "max": MaxNetwork(**SIZES),

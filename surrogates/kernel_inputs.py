@@ -1,0 +1,163 @@
+"""What kernels see of a bag: its fractions and mean descriptors, or the mean of its instances' features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from surrogates.bags import Bags
+from surrogates.encoders.elements import descriptors, principal_axes, smooth_sqrt
+
+CONTENT = 8
+"""At most so many principal components of the mean features."""
+
+
+class KernelInputs(Protocol):
+    """A differentiable map from bags to the inputs of the kernel."""
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """Number of square roots of fractions, of principal components and of side columns."""
+        ...
+
+    def __call__(self, bags: Bags) -> Tensor:
+        """The inputs of each bag, `n x sum(widths)`, float64."""
+        ...
+
+
+def kernel_inputs(bags: Bags, components: int) -> KernelInputs:
+    """The inputs for bags like these.
+
+    Bags of shared names that are elements, or of which there is more or less, are compositions; others are known by
+    the mean of their instances' features.
+
+    Args:
+        bags: those that are learned from; the scale of mean features is theirs.
+        components: at most so many principal components of the descriptors of a composition.
+
+    Raises:
+        ValueError: the bags have nothing to tell them apart.
+    """
+    found = CompositionInputs.of(bags, components) if _is_composition(bags) else ContentInputs.of(bags)
+    if not sum(found.widths):
+        raise ValueError("bags of one content and without side columns have nothing to tell them apart")
+    return found
+
+
+def _is_composition(bags: Bags) -> bool:
+    labels = bags.shared_labels
+    if labels is None:
+        return False
+    if len(labels) == 1:
+        return bool((bags.features == bags.features[0]).all())
+    return bool(descriptors(labels).any() or (bags.weights != bags.weights[0]).any())
+
+
+@dataclass(frozen=True)
+class CompositionInputs:
+    """Maps bags of named components to the inputs of the kernel, `n x (k + p + s)`, float64, differentiable.
+
+    With a single component the fractions tell nothing and only the side columns remain.
+    """
+
+    labels: tuple[str, ...]
+    side: int
+    """Number of side columns."""
+    components: int
+    """At most so many principal components."""
+
+    @classmethod
+    def of(cls, bags: Bags, components: int) -> CompositionInputs:
+        """The inputs that bags with shared labels have."""
+        return cls(bags.shared_labels or (), bags.side.shape[1], components)
+
+    @property
+    def axes(self) -> Tensor:
+        """Loadings of the principal components, `k x p`."""
+        return principal_axes(self.labels, self.components)
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """Number of square roots, principal components and side columns."""
+        k = len(self.labels)
+        return (k, self.axes.shape[1], self.side) if k > 1 else (0, 0, self.side)
+
+    def __call__(self, bags: Bags) -> Tensor:
+        """The inputs of each bag.
+
+        Raises:
+            ValueError: the bags are of another kind.
+        """
+        if bags.shared_labels != self.labels or bags.side.shape[1] != self.side:
+            raise ValueError(
+                f"bags of {bags.labels} with {bags.side.shape[1]} side columns do not fit a model of {self.labels} "
+                f"with {self.side}"
+            )
+        if len(self.labels) == 1:
+            return bags.side.double()
+        weights = bags.weights.double()
+        return torch.cat([smooth_sqrt(weights), weights @ self.axes, bags.side.double()], dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class ContentInputs:
+    """Principal components of the weighted mean of the instances' features, and the side columns, each of range 1."""
+
+    centre: Tensor
+    """Mean of each feature, `d`."""
+    axes: Tensor
+    """From centred means to components, `d x p`."""
+    shift: Tensor
+    """Least value of each side column, `s`."""
+    scale: Tensor
+    """Range of each side column, `s`; 1 if it does not vary."""
+
+    @classmethod
+    def of(cls, bags: Bags) -> ContentInputs:
+        """The inputs that bags like these have."""
+        content, side = _content(bags).detach(), bags.side.double().detach()
+        centre, sd = content.mean(0), content.std(0, correction=0)
+        varies = sd > 1e-9 * (1 + centre.abs())
+        weight = torch.where(varies, 1 / sd, torch.zeros_like(sd))
+        _, singular, axes = torch.linalg.svd((content - centre) * weight, full_matrices=False)
+        kept = min(CONTENT, int((singular > 1e-6 * singular[:1].clamp_min(1)).sum()))
+        loadings = weight.unsqueeze(1) * axes[:kept].T
+        reached = (content - centre) @ loadings
+        loadings = loadings / (reached.amax(0) - reached.amin(0))
+        largest = loadings.abs().argmax(0)
+        extent = side.amax(0) - side.amin(0)
+        return cls(
+            centre=centre,
+            axes=loadings * loadings[largest, torch.arange(kept)].sign(),
+            shift=side.amin(0),
+            scale=torch.where(extent > 0, extent, torch.ones_like(extent)),
+        )
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """No fractions; the components and side columns."""
+        return (0, self.axes.shape[1], len(self.scale))
+
+    def __call__(self, bags: Bags) -> Tensor:
+        """The inputs of each bag.
+
+        Raises:
+            ValueError: the bags are of another kind.
+        """
+        if bags.features.shape[2] != len(self.centre) or bags.side.shape[1] != len(self.scale):
+            raise ValueError(
+                f"bags of {bags.features.shape[2]} features with {bags.side.shape[1]} side columns do not fit a model "
+                f"of {len(self.centre)} features with {len(self.scale)}"
+            )
+        components = (_content(bags) - self.centre) @ self.axes
+        return torch.cat([components, (bags.side.double() - self.shift) / self.scale], dim=1)
+
+
+def _content(bags: Bags) -> Tensor:
+    """Weighted mean of the instances' features, `n x d`, float64."""
+    weights = (bags.weights * bags.mask).double()
+    share = weights / weights.sum(1, keepdim=True)
+    return (share.unsqueeze(1) @ bags.features.double()).squeeze(1)
