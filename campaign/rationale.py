@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from botorch.exceptions.errors import UnsupportedError
 
 from campaign.belief import Array, Belief, ObjectiveBelief, belief_score, sign
 from campaign.state import State
 from db.records import Candidate
+from surrogates.explain import agreement, concentration, judge, skill
+from surrogates.quantiles import MEDIAN
 
-GATE_MINIMUM = 40
-"""Measured samples below which attention is not shown (seed note: N >= 40)."""
-GATE_CONCENTRATION = (2.0, 5.0)
-"""Band of the largest attention weight over the even one in which attention is worth showing."""
-GATE_AGREEMENT = 0.5
-"""Rank correlation between attention and the size of the element effects from which attention is reliable."""
 DEFAULT_STEP = 0.1
 """Change of a fraction where the spec asks for no explanation but somebody else does."""
 QUADRATURE_NODES = 64
@@ -139,7 +136,7 @@ def domain(state: State, belief: Belief, candidate: Candidate, x: Array) -> dict
     """Whether a candidate lies among the training data: its stratum, its elements and words, its distance.
 
     Outside: a stratum, element or category that was never measured. At the edge: a number beyond the measured range, or
-    a distance to the nearest measured design beyond the 95th percentile of that distance among the measured designs.
+    farther from the measured designs than they are from each other, as the surrogate's domain guard says.
     """
     space, X = state.space, _measured(belief)
     strata = {stratum for b in belief.objectives for stratum in b.data.exact.strata}
@@ -148,10 +145,10 @@ def domain(state: State, belief: Belief, candidate: Candidate, x: Array) -> dict
     unseen = [space.columns[j] for j in discrete if x[j] > 0 and not (X[:, j] > 0).any()]
     beyond = [name for name, j in numeric.items() if not X[:, j].min() <= x[j] <= X[:, j].max()]
     nearest = float(distances(state, x, X).min())
-    own = [float(np.delete(distances(state, row, X), i).min()) for i, row in enumerate(X) if len(X) > 1]
-    usual = float(np.quantile(own, 0.95)) if own else 0.0
+    first = belief.objectives[0]
+    away = float(first.choice.fitted.domain(first.bags(x[None], [candidate.stratum])).distance)
     where = "inside"
-    if beyond or nearest > usual + 1e-9:
+    if beyond or away > 1:
         where = "edge"
     if unseen or candidate.stratum not in strata:
         where = "outside"
@@ -162,7 +159,7 @@ def domain(state: State, belief: Belief, candidate: Candidate, x: Array) -> dict
         "never_measured": unseen,
         "beyond_measured_range": beyond,
         "nearest_distance": nearest,
-        "usual_distance": usual,
+        "distance_over_reach": away if math.isfinite(away) else None,
     }
 
 
@@ -282,37 +279,27 @@ def _numeric(before: Mapping[str, float | str], after: Mapping[str, float | str]
 
 
 def attention(belief: ObjectiveBelief, candidate: Candidate, x: Array, slopes: Mapping[str, float]) -> dict[str, Any]:
-    """Attention over the components behind its gates: `reliable`, `indicative` or `withheld` with the reason."""
-    bags = belief.bags(x[None], [candidate.stratum])
+    """Attention over the components behind its gates: `reliable`, `indicative` or `withheld`, and why not more."""
+    fitted, bags = belief.choice.fitted, belief.bags(x[None], [candidate.stratum])
     try:
-        weights, sds = belief.choice.fitted.attribute(bags, method="attention")
+        shares = fitted.attribute(bags, "attention")
     except UnsupportedError as error:
         return {"gate": "withheld", "reason": str(error)}
-    present = [i for i in range(weights.shape[1]) if bool(bags.mask[0, i])]
     labels = bags.shared_labels or ()
-    names = [labels[i] for i in present]
-    values = {n: {"weight": float(weights[0, i]), "sd": float(sds[0, i])} for n, i in zip(names, present, strict=True)}
-    gate, reason = _gate(belief, [v["weight"] for v in values.values()], [abs(slopes.get(n, 0.0)) for n in names])
-    shown = {"gate": gate, "reason": reason}
-    return shown if gate == "withheld" else {**shown, "weights": values}
-
-
-def _gate(belief: ObjectiveBelief, weights: Sequence[float], effects: Sequence[float]) -> tuple[str, str]:
-    n = len(belief.data.exact)
-    if n < GATE_MINIMUM:
-        return "withheld", f"{n} measured samples, {GATE_MINIMUM} needed"
-    if len(weights) < 3:
-        return "withheld", f"{len(weights)} components, 3 needed to compare them"
-    concentration = max(weights) * len(weights)
-    low, high = GATE_CONCENTRATION
-    if not low <= concentration <= high:
-        return "withheld", f"concentration {concentration:.1f} outside {low:g}-{high:g}"
-    agreement = _rank_correlation(weights, effects)
-    if agreement < GATE_AGREEMENT:
-        return "indicative", f"agrees with the element effects at rank correlation {agreement:.2f} only"
-    return "reliable", f"concentration {concentration:.1f}, agrees with the element effects at {agreement:.2f}"
-
-
-def _rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
-    ranks = [np.argsort(np.argsort(v)) for v in (a, b)]
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    here = [i for i, there in enumerate(bags.mask[0].tolist()) if there]
+    quantiles, value, _ = fitted.out_of_fold.of(0)
+    effects = torch.tensor([[abs(slopes.get(labels[i], 0.0)) for i in range(len(labels))]], dtype=torch.float64)
+    verdict = judge(
+        measured=len(belief.data.exact),
+        skill=skill(quantiles[:, MEDIAN], value),
+        concentration=float(concentration(shares.value, bags)),
+        instances=len(here),
+        agreement=float(agreement(shares, replace(shares, value=effects), bags)),
+        distance=float(fitted.domain(bags).distance),
+        unit="share",
+    )
+    shown: dict[str, Any] = {"gate": verdict.state, "reason": "; ".join(verdict.reasons) or "every gate passed"}
+    if verdict.state == "withheld":
+        return shown
+    weights = {labels[i]: {"weight": float(shares.value[0, i]), "sd": float(shares.sd[0, i])} for i in here}
+    return {**shown, "weights": weights}

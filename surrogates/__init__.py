@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from surrogates.bags import Bags, Targets
     from surrogates.choice import choose
     from surrogates.encoders.elements import CompositionEncoder
+    from surrogates.encoders.steps import StepEncoder
     from surrogates.fitted import Fitted, fit, load
+    from surrogates.pretraining import Pretrained, pretrain
     from surrogates.recipes.forest import Forest
     from surrogates.recipes.gated import GatedAttention
     from surrogates.recipes.gp import GP
     from surrogates.recipes.multihead import MultiheadAttention
+    from surrogates.recipes.named import NamedPool
     from surrogates.recipes.plain import MaxPool, MeanPool
+    from surrogates.recipes.transformer import Transformer
 
 __all__ = [
     "GP",
@@ -35,10 +39,15 @@ __all__ = [
     "MaxPool",
     "MeanPool",
     "MultiheadAttention",
+    "NamedPool",
+    "Pretrained",
+    "StepEncoder",
     "Targets",
+    "Transformer",
     "choose",
     "fit",
     "load",
+    "pretrain",
 ]
 
 _HOMES = {
@@ -51,10 +60,15 @@ _HOMES = {
     "MaxPool": "surrogates.recipes.plain",
     "MeanPool": "surrogates.recipes.plain",
     "MultiheadAttention": "surrogates.recipes.multihead",
+    "NamedPool": "surrogates.recipes.named",
+    "Pretrained": "surrogates.pretraining",
+    "StepEncoder": "surrogates.encoders.steps",
     "Targets": "surrogates.bags",
+    "Transformer": "surrogates.recipes.transformer",
     "choose": "surrogates.choice",
     "fit": "surrogates.fitted",
     "load": "surrogates.fitted",
+    "pretrain": "surrogates.pretraining",
 }
 
 

@@ -194,7 +194,7 @@ class Ensemble(FoldMembers):
         found = self.network.attention(self._of(members, bags.features.dtype), expanded)
         if found is None:
             raise UnsupportedError("this recipe pools without attention")
-        return found.mean(0).double(), found.double().std(0)
+        return found.mean(0).double(), found.double().std(0, correction=int(len(members) > 1))
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and scales."""
@@ -262,4 +262,8 @@ def _scales(problem: Problem, folds: Sequence[int], members_per_fold: int) -> Pa
             found.setdefault(f"{name}_sd", []).append(sd)
     scales = {name: torch.stack(tensors).repeat_interleave(members_per_fold, 0) for name, tensors in found.items()}
     kept = {name: tensor.double() for name, tensor in (problem.start or {}).items() if name in scales}
+    for name, tensor in kept.items():
+        if tensor.shape != scales[name].shape[1:]:
+            expected = tuple(scales[name].shape[1:])
+            raise ValueError(f"pretrained {name} is {tuple(tensor.shape)}; that of the data is {expected}")
     return scales | {name: tensor.expand_as(scales[name]).clone() for name, tensor in kept.items()}

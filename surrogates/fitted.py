@@ -16,6 +16,7 @@ from torch import Tensor
 
 from surrogates.bags import Bags, Targets, content_hash
 from surrogates.conformal import Interval, OutOfFold, Withheld, calibrate
+from surrogates.explain import Attribution, attribute
 from surrogates.guard import Domain, Guard
 from surrogates.quantiles import MEDIAN
 from surrogates.recipes import recipe_from
@@ -99,16 +100,16 @@ class Fitted:
         """Where bags lie, beside the training data."""
         return self._guard.domain(bags)
 
-    def attribute(self, bags: Bags, method: str = "attention") -> tuple[Tensor, Tensor]:
-        """Weight of every instance, mean and sd over the members, `n x k` each; a bag's weights sum to 1.
+    def attribute(
+        self, bags: Bags, method: str = "attention", *, target: int = 0, reference: Tensor | None = None
+    ) -> Attribution:
+        """What each instance of each bag contributes to the prediction; see `surrogates.explain.attribute`.
 
         Raises:
-            ValueError: the method is unknown.
-            UnsupportedError: the recipe has no attention.
+            ValueError: the method is unknown, or needs a reference or refuses one.
+            UnsupportedError: the recipe cannot be asked in this way.
         """
-        if method != "attention":
-            raise ValueError(f"unknown attribution method {method!r}; expected attention")
-        return self.learned.attention(bags)
+        return attribute(self.learned, bags, method, target=target, reference=reference, background=self.problem.bags)
 
     def botorch_model(self, encoder: Encoder) -> Model:
         """The belief as a BoTorch model over designs, `batch_shape x q x d`, an output a target, larger is better.

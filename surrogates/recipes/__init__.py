@@ -17,6 +17,8 @@ RECIPES = {
     "max_pool": "surrogates.recipes.plain:MaxPool",
     "gated_attention": "surrogates.recipes.gated:GatedAttention",
     "multihead_attention": "surrogates.recipes.multihead:MultiheadAttention",
+    "transformer": "surrogates.recipes.transformer:Transformer",
+    "named_pool": "surrogates.recipes.named:NamedPool",
     "forest": "surrogates.recipes.forest:Forest",
 }
 """Type tag to `module:class`, the process, the poolings (simplest first), the trees; imported when a recipe is made."""
@@ -26,7 +28,7 @@ def recipe_from(spec: str | Mapping[str, Any]) -> Recipe:
     """A recipe from its type tag, from `{"type": tag, setting: value}`, or from that as JSON text.
 
     Raises:
-        ValueError: the tag or a setting is unknown, or a value is out of range.
+        ValueError: the tag or a setting is unknown, or a value is of the wrong kind or out of range.
     """
     if isinstance(spec, str):
         spec = json.loads(spec) if spec.lstrip().startswith("{") else {"type": spec}
@@ -41,7 +43,18 @@ def recipe_from(spec: str | Mapping[str, Any]) -> Recipe:
         raise ValueError(
             f"recipe {tag!r} has no setting {', '.join(unknown)}; it has {', '.join(kind.setting_names())}"
         )
+    for name, value in settings.items():
+        default = kind.__dataclass_fields__[name].default
+        if isinstance(default, bool | int | float | str) and not _is_like(value, default):
+            raise ValueError(f"{name} of recipe {tag!r} is like {default!r}; {value!r} is not")
     return kind(**settings)
+
+
+def _is_like(value: Any, default: float | str) -> bool:
+    """Whether a value is of the kind of a default; a whole number will do for a fraction."""
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(default)
 
 
 def recipe_hash(recipe: Recipe) -> str:

@@ -13,6 +13,9 @@ from surrogates.networks.pooling import gated_attention
 from surrogates.recipes.bag import BagRecipe, PooledNetwork, weight
 from surrogates.training import Parameters
 
+GATE_GAIN = 0.1
+"""Factor on the initial weights of the gate's projections."""
+
 
 @dataclass(frozen=True)
 class GatedNetwork(PooledNetwork):
@@ -21,9 +24,13 @@ class GatedNetwork(PooledNetwork):
     gate: int
 
     def start_pool(self, rng: torch.Generator) -> Parameters:
-        """Both projections of the gate, and its read-out."""
+        """Both projections of the gate, and its read-out.
+
+        The projections start small: attention begins as the mean, and an instance far from the others, which is what
+        there is to find, does not saturate its gate before it is learned.
+        """
         h, a = self.width, self.gate
-        return {"V": weight(rng, h, a), "U": weight(rng, h, a), "w": weight(rng, a, 1)}
+        return {"V": weight(rng, h, a, GATE_GAIN), "U": weight(rng, h, a, GATE_GAIN), "w": weight(rng, a, 1)}
 
     def pool(self, p: Mapping[str, Tensor], instances: Tensor, mask: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Gated attention."""

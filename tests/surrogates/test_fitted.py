@@ -37,9 +37,11 @@ def test_recipes_survive_json(recipe):
 
 
 def test_recipes_have_stable_tags_and_distinct_hashes():
-    tags = ["gp", "mean_pool", "max_pool", "gated_attention", "multihead_attention", "forest"]
-    assert [recipe_from(tag).type for tag in RECIPES] == list(RECIPES) == tags
-    recipes = [*map(recipe_from, RECIPES), GP(principal_components=2), GatedAttention(hidden=8), Forest(trees=7)]
+    tags = {"gp", "mean_pool", "max_pool", "gated_attention", "multihead_attention", "transformer", "forest", "blend"}
+    assert tags | {"named_pool"} == set(RECIPES)
+    plain = [recipe_from(tag) for tag in sorted(tags)]
+    assert [recipe.type for recipe in plain] == sorted(tags)
+    recipes = [*plain, GP(principal_components=2), GatedAttention(hidden=8), Forest(trees=7)]
     assert len({recipe_hash(recipe) for recipe in recipes}) == len(recipes)
 
 
@@ -213,7 +215,7 @@ def test_an_unknown_attribution_is_refused(any_fit, bags):
 def test_only_attention_recipes_attribute(gp_fit, gated_fit, bags):
     with pytest.raises(UnsupportedError):
         gp_fit.attribute(bags)
-    weights, sd = gated_fit.attribute(bags)
+    weights, sd = gated_fit.learned.attention(bags)
     assert torch.allclose(weights.sum(1), torch.ones(48, dtype=torch.float64))
     assert not weights[~bags.mask].any()
     assert not sd[~bags.mask].any()

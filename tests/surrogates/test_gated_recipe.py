@@ -28,7 +28,7 @@ def found():
 
 def test_it_finds_the_instance_that_carries_the_signal(found):
     bags, value, signal = localised(100, seed=5)
-    weights, sd = found.attribute(bags)
+    weights, sd = found.learned.attention(bags)
     assert float((weights.argmax(1) == signal).double().mean()) > 0.95
     error = found.quantiles(bags)[:, 0, 4] - value
     assert float(error.square().mean()) < 0.2 * float(value.var())

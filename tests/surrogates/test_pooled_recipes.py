@@ -33,7 +33,7 @@ def test_the_order_of_instances_does_not_matter(pooled_fit, bags, order):
 
 
 def test_it_predicts_better_than_the_mean_of_the_targets(pooled_fit, values):
-    error = pooled_fit.out_of_fold.quantiles[:, 0, 4] - pooled_fit.out_of_fold.value[:, 0]
+    error = pooled_fit.out_of_fold.predictions[:, 0, 4] - pooled_fit.out_of_fold.value[:, 0]
     assert float(error.square().mean()) < 0.5 * float(values.var())
 
 
@@ -42,7 +42,7 @@ def test_weights_of_a_bag_sum_to_one_where_there_are_any(pooled_fit, bags):
         with pytest.raises(UnsupportedError, match="without attention"):
             pooled_fit.attribute(bags)
         return
-    weights, sd = pooled_fit.attribute(bags)
+    weights, sd = pooled_fit.learned.attention(bags)
     assert torch.allclose(weights.sum(1), torch.ones(48, dtype=torch.float64))
     assert not weights[~bags.mask].any()
     if pooled_fit.recipe.type == "mean_pool":
