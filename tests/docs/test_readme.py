@@ -43,6 +43,21 @@ def test_the_readme_runs_as_written(tmp_path, monkeypatch, capsys):
     assert commands >= 7
 
 
+def test_the_page_on_surrogates_runs_as_written(capsys):
+    names = {}
+    for kind, text in blocks("docs/surrogates.md"):
+        assert kind == "python"
+        exec(compile(text, "surrogates.md", "exec"), names)
+    assert "5-fold cross" in capsys.readouterr().out
+
+
+def test_the_page_on_surrogates_names_every_recipe():
+    from surrogates.recipes import RECIPES
+
+    text = (ROOT / "docs/surrogates.md").read_text(encoding="utf-8")
+    assert all(f"`{tag}`" in text for tag in RECIPES)
+
+
 def test_the_demo_is_what_the_readme_names():
     makefile = (ROOT / "Makefile").read_text()
     assert "examples/oer_plate/demo.py" in makefile
@@ -56,7 +71,7 @@ def test_the_reference_is_up_to_date():
     assert (ROOT / "docs" / "spec.md").read_text(encoding="utf-8") == module.page(), "run python docs/build_spec.py"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-it-works.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/how-it-works.md", "docs/surrogates.md"])
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
