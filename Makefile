@@ -23,7 +23,8 @@ bench: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/messy.py
-	$(BIN)/python benchmarks/closed_loop.py
+	for name in conformal locality spread route explanation throughput alloys closed_loop; do \
+		$(BIN)/python benchmarks/$$name.py || exit 1; done
 
 # torch goes first: the pinned build keeps pip from choosing a newer one with its accelerator packages.
 $(STAMP): pyproject.toml

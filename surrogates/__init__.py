@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from surrogates.encoders.steps import StepEncoder
     from surrogates.fitted import Fitted, fit, load
     from surrogates.pretraining import Pretrained, pretrain
+    from surrogates.recipes.blend import Blend
     from surrogates.recipes.forest import Forest
     from surrogates.recipes.gated import GatedAttention
     from surrogates.recipes.gp import GP
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GP",
     "Bags",
+    "Blend",
     "CompositionEncoder",
     "Fitted",
     "Forest",
@@ -52,6 +54,7 @@ __all__ = [
 
 _HOMES = {
     "Bags": "surrogates.bags",
+    "Blend": "surrogates.recipes.blend",
     "CompositionEncoder": "surrogates.encoders.elements",
     "Fitted": "surrogates.fitted",
     "Forest": "surrogates.recipes.forest",

@@ -1,4 +1,4 @@
-"""Calibration: intervals whose coverage is corrected by what was missed out of fold, and how to judge them.
+"""Calibration: intervals whose coverage is corrected by what was missed out of fold.
 
 Residuals are pooled over K folds, every one of them from a model that did not see the row's group. Pooling has no
 finite-sample theorem (cross-conformal prediction, Vovk 2015; CV+ would guarantee 1 - 2 alpha, Barber et al. 2021), so
@@ -198,7 +198,7 @@ def _guarantee_of_split(
     """What a split promises: the pooled correction covers all strata together only where it corrects them all."""
     if all(label == POOLED for _, label in corrections.values()):
         return EXACT
-    return MONDRIAN if tuple(stratum) == tuple(used) else SHRUNK
+    return MONDRIAN if POOLED not in used and tuple(stratum) == tuple(used) else SHRUNK
 
 
 def adaptive_alpha(alpha: float, misses: Sequence[Sequence[bool]], gamma: float = 0.05) -> float:
@@ -227,19 +227,3 @@ def adaptive_alpha(alpha: float, misses: Sequence[Sequence[bool]], gamma: float 
         working += gamma * sum(alpha - bool(miss) for miss in found)
         working = min(max(working, alpha / 4), 4 * alpha, (1 + alpha) / 2)
     return working
-
-
-def coverage(lower: Tensor, upper: Tensor, value: Tensor) -> float:
-    """Share of values inside their intervals, ends included; each argument is `n`."""
-    return float(((lower <= value) & (value <= upper)).double().mean())
-
-
-def mean_width(lower: Tensor, upper: Tensor) -> float:
-    """Mean width of intervals."""
-    return float((upper - lower).mean())
-
-
-def winkler_score(lower: Tensor, upper: Tensor, value: Tensor, alpha: float) -> float:
-    """Mean interval score (Winkler 1972): width plus 2 / alpha times how far a value is missed. Smaller is better."""
-    missed = (lower - value).clamp_min(0) + (value - upper).clamp_min(0)
-    return float((upper - lower + 2 / alpha * missed).mean())

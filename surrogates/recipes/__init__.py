@@ -20,8 +20,9 @@ RECIPES = {
     "transformer": "surrogates.recipes.transformer:Transformer",
     "named_pool": "surrogates.recipes.named:NamedPool",
     "forest": "surrogates.recipes.forest:Forest",
+    "blend": "surrogates.recipes.blend:Blend",
 }
-"""Type tag to `module:class`, the process, the poolings (simplest first), the trees; imported when a recipe is made."""
+"""Type tag to `module:class`: the process, the poolings (simplest first), the trees, and blends; imported when made."""
 
 
 def recipe_from(spec: str | Mapping[str, Any]) -> Recipe:

@@ -14,12 +14,10 @@ from surrogates.conformal import (
     adaptive_alpha,
     calibrate,
     conformal_rank,
-    coverage,
-    mean_width,
     minimum_residuals,
-    winkler_score,
 )
 from surrogates.quantiles import at_level, normal_quantiles
+from surrogates.reliability import coverage, mean_width
 
 ALPHAS = (0.05, 0.1, 0.2, 0.37)
 
@@ -172,11 +170,3 @@ def test_the_working_alpha_brings_coverage_to_its_level_when_the_head_is_too_sur
     late = [miss for found in misses[20:] for miss in found]
     # 900 draws about a controlled mean: the sd of the share is at most 0.013
     assert sum(late) / len(late) == pytest.approx(0.2, abs=0.035)
-
-
-def test_metrics_on_known_intervals():
-    lower, upper = torch.tensor([0.0, 0.0, 0.0]), torch.tensor([1.0, 2.0, 3.0])
-    value = torch.tensor([1.0, 2.5, -1.0])
-    assert coverage(lower, upper, value) == pytest.approx(1 / 3)
-    assert mean_width(lower, upper) == pytest.approx(2.0)
-    assert winkler_score(lower, upper, value, 0.2) == pytest.approx(2.0 + 10 * 1.5 / 3)

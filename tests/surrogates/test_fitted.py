@@ -9,8 +9,9 @@ from botorch.exceptions.errors import UnsupportedError
 
 from surrogates import GP, Forest, GatedAttention, MaxPool, MeanPool, MultiheadAttention, Targets, fit, load
 from surrogates.bags import content_hash
-from surrogates.conformal import Interval, Withheld, coverage
+from surrogates.conformal import Interval, Withheld
 from surrogates.recipes import RECIPES, recipe_from, recipe_hash
+from surrogates.reliability import coverage
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +51,7 @@ def test_recipes_have_stable_tags_and_distinct_hashes():
     [
         ("gpp", "unknown recipe 'gpp'; expected one of gp, mean_pool, max_pool, gated_attention"),
         ({"hidden": 3}, "unknown recipe None"),
-        ({"type": "gp", "hidden": 3}, "recipe 'gp' has no setting hidden; it has calibration, own_correction, principal"),
+        ({"type": "gp", "hidden": 3}, "recipe 'gp' has no setting hidden; it has calibration, own_correction"),
         ({"type": "gated_attention", "hidden": 0}, "hidden must be at least 1, not 0"),
         ({"type": "gated_attention", "rate": 0}, "rate must be positive"),
         ({"type": "mean_pool", "members": 0}, "members must be at least 1, not 0"),

@@ -215,7 +215,8 @@ def test_it_is_saved_and_loaded_whole(in_order, tmp_path):
     again = load(tmp_path)
     assert again.recipe == in_order.recipe
     assert torch.equal(again.quantiles(bags), in_order.quantiles(bags))
-    assert all(torch.equal(a, b) for a, b in zip(again.learned.attention(bags), in_order.learned.attention(bags), strict=True))
+    both = zip(again.learned.attention(bags), in_order.learned.attention(bags), strict=True)
+    assert all(torch.equal(a, b) for a, b in both)
 
 
 @both
