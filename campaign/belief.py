@@ -175,7 +175,7 @@ class ObjectiveBelief:
                 lower=float(ends[i].min()),
                 upper=float(ends[i].max()),
                 method=found.method,
-                n_calibration=found.n_calibration,
+                n_calibration=found.n_calibration[i],
                 stratum=found.stratum[i],
                 guarantee=found.guarantee,
                 outside=found.outside[i],

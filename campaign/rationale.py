@@ -288,6 +288,7 @@ def attention(belief: ObjectiveBelief, candidate: Candidate, x: Array, slopes: M
     labels = bags.shared_labels or ()
     here = [i for i, there in enumerate(bags.mask[0].tolist()) if there]
     quantiles, value, _ = fitted.out_of_fold.of(0)
+    place = fitted.domain(bags)
     effects = torch.tensor([[abs(slopes.get(labels[i], 0.0)) for i in range(len(labels))]], dtype=torch.float64)
     verdict = judge(
         measured=len(belief.data.exact),
@@ -295,7 +296,7 @@ def attention(belief: ObjectiveBelief, candidate: Candidate, x: Array, slopes: M
         concentration=float(concentration(shares.value, bags)),
         instances=len(here),
         agreement=float(agreement(shares, replace(shares, value=effects), bags)),
-        distance=float(fitted.domain(bags).distance),
+        distance=math.inf if bool(place.new_stratum) else float(place.distance),
         unit="share",
     )
     shown: dict[str, Any] = {"gate": verdict.state, "reason": "; ".join(verdict.reasons) or "every gate passed"}

@@ -159,17 +159,25 @@ class RecipeModel(Frozen):
 
             try:
                 recipe_from(self.recipe)
-            except ValueError as error:
+            except (TypeError, ValueError) as error:
                 faults([(("settings",), str(error), "correct or remove it")])
-            if self.settings.get("head") == "class":
-                what = "a class head predicts no number, and an objective is one"
-                faults([(("settings", "head"), what, "write quantiles or normal")])
+            refused = {
+                "type": ("the recipe is named by the model's own `type`", "remove it"),
+                "head": ("a class head predicts no number, and an objective is one", "write quantiles or normal"),
+                "calibration": ("without calibration nothing can be recommended", "write cross or split"),
+            }
+            wrong = {"head": "class", "calibration": "none", "type": self.settings.get("type")}
+            faults(
+                (("settings", key), *refused[key])
+                for key in refused
+                if key in self.settings and self.settings[key] == wrong[key]
+            )
         return self
 
     @property
     def recipe(self) -> dict[str, Any]:
         """As `surrogates.recipes.recipe_from` takes it."""
-        return {"type": self.type, **self.settings}
+        return {**self.settings, "type": self.type}
 
 
 class QLogEI(Frozen):

@@ -7,12 +7,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 _TENSORS = ("features", "mask", "weights", "side")
+Kind = Literal["sites", "composition", "route"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Labels = tuple[str, ...] | tuple[tuple[str, ...], ...]
 
 
@@ -21,9 +23,9 @@ def content_hash(*parts: Any) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):
-            array = part.detach().cpu().contiguous().numpy()
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(array.tobytes())
+            tensor = part.detach().cpu().contiguous()
+            digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
         else:
             digest.update(json.dumps(part, sort_keys=True, ensure_ascii=False).encode())
     return digest.hexdigest()
@@ -49,10 +51,18 @@ class Bags:
     """Names of the instances: `k` shared by all bags, or `k` for each bag."""
     stratum: tuple[str, ...]
     """Density regime of each bag, `n`."""
+    kind: Kind = "sites"
+    """What tells samples apart: `sites`, their instances in any order; `composition`, how much there is of each label;
+    `route`, their instances in order."""
 
     def __post_init__(self) -> None:
         if self.features.ndim != 3:
             raise ValueError(f"features must be n x k x d, not {_shape(self.features)}")
+        if not self.features.is_floating_point():
+            raise ValueError(f"features must be of a floating dtype, not {self.features.dtype}")
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {self.kind!r}")
+        object.__setattr__(self, "labels", _tuples(self.labels))
         n, k, _ = self.features.shape
         for name, tensor in (("mask", self.mask), ("weights", self.weights)):
             if tensor.shape != (n, k):
@@ -86,6 +96,7 @@ class Bags:
         side: Tensor | None = None,
         labels: Labels | None = None,
         stratum: Iterable[str] | None = None,
+        kind: Kind = "sites",
     ) -> Bags:
         """Bags from features alone, `n x k x d`, and whatever else is known.
 
@@ -105,6 +116,7 @@ class Bags:
             side=features.new_zeros(n, 0) if side is None else side,
             labels=tuple(str(i + 1) for i in range(k)) if labels is None else labels,
             stratum=("",) * n if stratum is None else tuple(stratum),
+            kind=kind,
         )
 
     @property
@@ -121,7 +133,7 @@ class Bags:
         picked = rows.tolist()
         labels = self.labels if self.shared_labels is not None else tuple(self.labels[i] for i in picked)
         tensors = {name: getattr(self, name)[rows] for name in _TENSORS}
-        return Bags(**tensors, labels=labels, stratum=tuple(self.stratum[i] for i in picked))
+        return Bags(**tensors, labels=labels, stratum=tuple(self.stratum[i] for i in picked), kind=self.kind)
 
     def to(self, target: torch.device | torch.dtype | str) -> Bags:
         """The same bags on a device, or with their numbers in a dtype; networks compute in that of the features."""
@@ -131,7 +143,7 @@ class Bags:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the content; equal content gives the same hash in every process."""
-        return content_hash(self.features, self.mask, self.weights, self.side, self.labels, self.stratum)
+        return content_hash(self.features, self.mask, self.weights, self.side, self.labels, self.stratum, self.kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +195,11 @@ class Targets:
     def hash(self) -> str:
         """SHA-256 of the content."""
         return content_hash(self.value, self.variance, self.censor, self.groups)
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, all the way down."""
+    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 def _shape(tensor: Tensor) -> str:

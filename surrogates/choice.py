@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from surrogates.bags import Bags, Targets
@@ -42,13 +43,22 @@ class Choice:
     """By recipe hash; empty where nothing was compared."""
     reason: str
     fitted: Fitted
+    fits: Mapping[str, Fitted]
+    """Every fit that was compared, by recipe hash."""
 
 
 def score(fitted: Fitted) -> Score:
-    """The out-of-fold score of a fit, on its first target."""
-    quantiles, value, _ = fitted.out_of_fold.of(0)
-    spread = float(value.std()) or 1.0
-    return Score(pinball(quantiles, value) / spread)
+    """The out-of-fold score of a fit: of each row, averaged over the targets that it has."""
+    seen = fitted.out_of_fold
+    spread = torch.stack([_sd(column[~column.isnan()]) for column in seen.value.unbind(1)])
+    losses = pinball(seen.predictions, seen.value) / spread
+    return Score(losses.nanmean(1))
+
+
+def _sd(values: Tensor) -> Tensor:
+    """Sd of values `n`; 1 where they do not differ."""
+    sd = values.std()
+    return torch.where(sd > 0, sd, torch.ones_like(sd))
 
 
 def needs_rescoring(n_then: int, n_now: int) -> bool:
@@ -83,10 +93,14 @@ def choose(
         incumbent: the recipe chosen last; it counts if it is among the candidates.
 
     Raises:
-        ValueError: there are no candidates, or the data cannot be fitted.
+        ValueError: there are no candidates, they cannot be compared, or the data cannot be fitted.
     """
     if not candidates:
         raise ValueError("there is no recipe to choose from")
+    if len(candidates) > 1 and {recipe.calibration for recipe in candidates} != {"cross"}:
+        raise ValueError("recipes are compared by what they predict out of fold; all need calibration cross")
+    if len(candidates) > 1 and any(getattr(recipe, "head", None) == "class" for recipe in candidates):
+        raise ValueError("recipes are compared by their quantiles, and a class head has none")
     fits: dict[str, Fitted] = {}
 
     def fitted(recipe: Recipe) -> Fitted:
@@ -98,16 +112,16 @@ def choose(
     present = incumbent if incumbent is not None and incumbent in candidates else candidates[0]
     if len(candidates) == 1:
         before = ", chosen before," if present == incumbent else ""
-        return Choice(present, {}, f"{present.type}{before} is the only candidate", fitted(present))
+        return Choice(present, {}, f"{present.type}{before} is the only candidate", fitted(present), fits)
     first = fitted(candidates[0])
     n = len(first.problem.value)
     if n < ENOUGH:
         reason = f"{candidates[0].type}: from {ENOUGH} measured samples on other models are compared, there are {n}"
-        return Choice(candidates[0], {}, reason, first)
+        return Choice(candidates[0], {}, reason, first, fits)
     scores = {recipe_hash(recipe): score(fitted(recipe)) for recipe in candidates}
     best = min(candidates, key=lambda r: scores[recipe_hash(r)].mean)
     chosen, reason = _decide(present, best, scores, n)
-    return Choice(chosen, scores, reason, fitted(chosen))
+    return Choice(chosen, scores, reason, fitted(chosen), fits)
 
 
 def _decide(present: Recipe, best: Recipe, scores: Mapping[str, Score], n: int) -> tuple[Recipe, str]:

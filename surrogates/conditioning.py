@@ -46,7 +46,11 @@ class GaussianBelief(Model, ABC):
             **kwargs: of other models, not used.
         """
         noise = self.noise_variance(X) if observation_noise is None else observation_noise
-        return self.condition_on_observations(X, sampler(self.posterior(X, observation_noise=True)), noise=noise)
+        quiet = self.posterior(X)
+        covariance = quiet.distribution.covariance_matrix
+        covariance = covariance + torch.diag_embed(noise.expand_as(quiet.mean).flatten(-2))
+        drawn = sampler(GPyTorchPosterior(joint_normal(quiet.mean, covariance)))
+        return self.condition_on_observations(X, drawn, noise=noise)
 
 
 def joint_normal(mean: Tensor, covariance: Tensor) -> MultivariateNormal:
@@ -105,6 +109,8 @@ class ConditionedModel(GaussianBelief):
             return self.subset_output(output_indices).posterior(
                 X, observation_noise=observation_noise, posterior_transform=posterior_transform, **kwargs
             )
+        if isinstance(observation_noise, Tensor):
+            raise UnsupportedError("the noise of the belief is its own; observation_noise is True or False")
         shape = torch.broadcast_shapes(X.shape[:-2], self.batch_shape)
         both = torch.cat([self.X.expand(*shape, *self.X.shape[-2:]), X.expand(*shape, *X.shape[-2:])], dim=-2)
         before = self.base.posterior(both)
@@ -112,7 +118,7 @@ class ConditionedModel(GaussianBelief):
         known = self.Y.shape[-2] * self.num_outputs
         seen = covariance[..., :known, :known] + torch.diag_embed(self.noise.flatten(-2).expand(*shape, known))
         cross = covariance[..., :known, known:]
-        factor = torch.linalg.cholesky(seen + JITTER * _largest_variance(seen) * torch.eye(known, dtype=seen.dtype))
+        factor = torch.linalg.cholesky(seen + JITTER * torch.diag_embed(seen.diagonal(dim1=-2, dim2=-1)))
         white = torch.linalg.solve_triangular(factor, cross, upper=False)
         missed = (self.Y.flatten(-2) - mean[..., :known]).unsqueeze(-1)
         shift = white.mT @ torch.linalg.solve_triangular(factor, missed, upper=False)
@@ -134,7 +140,7 @@ class ConditionedModel(GaussianBelief):
         Raises:
             UnsupportedError: some output is left out.
         """
-        if sorted(i % self.num_outputs for i in idcs) != list(range(self.num_outputs)):
+        if list(idcs) != list(range(self.num_outputs)):
             raise UnsupportedError("outputs of a conditioned belief hang together; condition the subset instead")
         return self
 
@@ -187,8 +193,3 @@ class IndependentOutputs(GaussianBelief):
     def subset_output(self, idcs: list[int]) -> Model:
         """The beliefs about some outputs."""
         return IndependentOutputs([self.models[i] for i in idcs])
-
-
-def _largest_variance(covariance: Tensor) -> Tensor:
-    """Largest variance, `... x 1 x 1`."""
-    return covariance.diagonal(dim1=-2, dim2=-1).amax(-1)[..., None, None]

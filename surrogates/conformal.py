@@ -9,6 +9,7 @@ data. In both, a stratum's own correction makes the statement for that stratum (
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -24,6 +25,7 @@ OWN_CORRECTION = 80
 EMPIRICAL = "empirical: residuals pooled over K folds; no finite-sample theorem"
 EXACT = "at least 1 - alpha for exchangeable samples"
 MONDRIAN = "at least 1 - alpha in each stratum, for exchangeable samples of it"
+REPLICATES = "empirical: some samples were measured more than once; no finite-sample theorem"
 SHRUNK = "empirical: small strata lean on the residuals of others; no finite-sample theorem"
 POOLED = "pooled"
 
@@ -45,6 +47,10 @@ class OutOfFold:
     """Of each row, `m`."""
     folds: int
     """How many folds there were: 1 for a split, 0 if nothing was held out."""
+    exchangeable: bool = True
+    """Whether every row is a sample of its own; replicates of one are no independent residuals."""
+    share: float = 1.0
+    """Share of the samples that are held out: a quarter or so in a split."""
 
     def __len__(self) -> int:
         return len(self.value)
@@ -67,8 +73,8 @@ class Interval:
     level: float
     """Coverage aimed at, 1 - alpha."""
     method: str
-    n_calibration: int
-    """Number of out-of-fold residuals of the target."""
+    n_calibration: tuple[int, ...]
+    """How many residuals corrected each interval: those of its stratum where it has its own correction, else all."""
     stratum: tuple[str, ...]
     """Whose residuals corrected each interval: the stratum, `<stratum> shrunk to pooled`, or `pooled`."""
     guarantee: str
@@ -161,8 +167,10 @@ def calibrate(
     residuals = scores(predictions, value, alpha, score)
     pooled = _correction(residuals, alpha)
     if pooled is None:
-        return Withheld(minimum_residuals(alpha) - len(residuals))
+        missing = minimum_residuals(alpha) - len(residuals)
+        return Withheld(round(missing / seen.share))
     corrections: dict[str, tuple[Tensor, str]] = {}
+    own_count = Counter(strata)
     for name in {*stratum, *strata}:
         own = residuals[[i for i, s in enumerate(strata) if s == name]]
         found = _correction(own, alpha)
@@ -186,16 +194,20 @@ def calibrate(
         upper=upper,
         level=1 - alpha,
         method=f"{'split' if seen.folds == 1 else f'{seen.folds}-fold cross'}: {_METHODS[score]}",
-        n_calibration=len(residuals),
+        n_calibration=tuple(
+            own_count[name] if name == label else len(residuals) for name, label in zip(stratum, used, strict=True)
+        ),
         stratum=used,
-        guarantee=EMPIRICAL if seen.folds > 1 else _guarantee_of_split(stratum, used, corrections),
+        guarantee=EMPIRICAL if seen.folds > 1 else _guarantee_of_split(seen, stratum, used, corrections),
     )
 
 
 def _guarantee_of_split(
-    stratum: Sequence[str], used: Sequence[str], corrections: Mapping[str, tuple[Tensor, str]]
+    seen: OutOfFold, stratum: Sequence[str], used: Sequence[str], corrections: Mapping[str, tuple[Tensor, str]]
 ) -> str:
     """What a split promises: the pooled correction covers all strata together only where it corrects them all."""
+    if not seen.exchangeable:
+        return REPLICATES
     if all(label == POOLED for _, label in corrections.values()):
         return EXACT
     return MONDRIAN if POOLED not in used and tuple(stratum) == tuple(used) else SHRUNK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +15,7 @@ from surrogates.bags import Bags
 from surrogates.networks.heads import HEADS, Head
 from surrogates.recipes.base import Problem, Trained
 from surrogates.splits import NEVER, generator, hold_back
-from surrogates.training import TRAINED, Member, Network, Parameters, Schedule, train
+from surrogates.training import TRAINED, Member, Network, Parameters, Schedule, reuse_memory, train
 
 if TYPE_CHECKING:
     from surrogates.encoders.base import Encoder
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 STOPPING_SHARE = 0.2
 """Share of the groups of a training fold that decide when a member stops."""
-CHUNK = 2048
-"""Bags that are predicted together."""
+CHUNK = 1 << 20
+"""Numbers of the features of bags, over the members, that are predicted together: what a processor's cache holds."""
 
 
 class BagNetwork(Network, Protocol):
@@ -39,23 +39,27 @@ class BagNetwork(Network, Protocol):
         """What it sees of bags, `n x ...` each."""
         ...
 
+    def prepare(self, parameters: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The same parameters, made ready to be applied many times."""
+        ...
+
     def attention(self, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> Tensor | None:
         """Attention over the instances, `P x b x k`; None if the network has none."""
         ...
 
 
 def _scaling(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and sd over the first dimension, of what is not NaN; an sd of (nearly) 0 counts as 1."""
+    """Mean and sd over the first dimension, of what is not NaN; an sd that is rounding counts as 1."""
     mean = values.nanmean(0).nan_to_num(0.0)
     sd = (values - mean).square().nanmean(0).sqrt()
-    return mean, torch.where(sd > 1e-8, sd, torch.ones_like(sd))
+    largest = values.nan_to_num(0.0).abs().amax(0) if len(values) else torch.zeros_like(sd)
+    return mean, torch.where(sd > 1e-8 * largest, sd, torch.ones_like(sd))
 
 
-def scale(parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Features and side information as each member's own training rows scale them, `P x b x ...`."""
-    features, _, _, side = inputs
-    features = (features - parameters["features_mean"][:, None, None]) / parameters["features_sd"][:, None, None]
-    return features, (side - parameters["side_mean"][:, None]) / parameters["side_sd"][:, None]
+def standardise(parameters: Mapping[str, Tensor], name: str, values: Tensor) -> Tensor:
+    """Values `P x b x ... x d` as each member's own training rows scale them, by `name_mean` and `name_sd`, `P x d`."""
+    shape = (len(values), *[1] * (values.ndim - 2), -1)
+    return (values - parameters[f"{name}_mean"].reshape(shape)) / parameters[f"{name}_sd"].reshape(shape)
 
 
 class FoldMembers(ABC):
@@ -165,17 +169,26 @@ class Ensemble(FoldMembers):
         """The fold that each member left out."""
         return self.parameters["member_fold"]
 
-    def _of(self, members: Tensor, dtype: torch.dtype) -> Parameters:
-        return {name: tensor[members].to(dtype) for name, tensor in self.parameters.items() if name != "member_fold"}
+    def _asked(self, bags: Bags, members: Tensor) -> tuple[Mapping[str, Tensor], Iterator[list[Tensor]]]:
+        """Parameters of some members, and inputs of a few bags at a time, `P' x b x ...` each, shared by the members.
+
+        How many bags depends on nothing but shapes, so that results do not depend on the machine's threads.
+        """
+        reuse_memory()
+        dtype = bags.features.dtype
+        mine = {name: tensor[members] for name, tensor in self.parameters.items() if name != "member_fold"}
+        features, *others = self.network.inputs(bags)
+        p, features = centred(mine, features)
+        inputs = as_numbers([features, *others], dtype)
+        count = max(1, CHUNK // max(1, len(members) * features.shape[1:].numel()))
+        chunks = zip(*(tensor.split(count) for tensor in inputs), strict=True)
+        shared = ([tensor.expand(len(members), *tensor.shape) for tensor in chunk] for chunk in chunks)
+        return self.network.prepare({name: tensor.to(dtype) for name, tensor in p.items()}), shared
 
     def member_predictions(self, bags: Bags, members: Tensor) -> Tensor:
         """Predictions of some members, `P' x n x t x o`, float64, differentiable in the bags."""
-        p = self._of(members, bags.features.dtype)
-        inputs = as_numbers(self.network.inputs(bags), bags.features.dtype)
-        found = [
-            self.network(p, [tensor[rows].expand(len(members), *tensor[rows].shape) for tensor in inputs]).double()
-            for rows in torch.arange(len(bags)).split(CHUNK)
-        ]
+        p, chunks = self._asked(bags, members)
+        found = [self.network(p, inputs).double() for inputs in chunks]
         predictions = torch.cat(found, dim=1)
         if not self.head.numbers:
             return predictions
@@ -188,17 +201,28 @@ class Ensemble(FoldMembers):
         Raises:
             UnsupportedError: the network has none.
         """
-        members = self.predicting
-        inputs = as_numbers(self.network.inputs(bags), bags.features.dtype)
-        expanded = [tensor.expand(len(members), *tensor.shape) for tensor in inputs]
-        found = self.network.attention(self._of(members, bags.features.dtype), expanded)
-        if found is None:
-            raise UnsupportedError("this recipe pools without attention")
-        return found.mean(0).double(), found.double().std(0, correction=int(len(members) > 1))
+        p, chunks = self._asked(bags, self.predicting)
+        found = []
+        for inputs in chunks:
+            attention = self.network.attention(p, inputs)
+            if attention is None:
+                raise UnsupportedError("this recipe pools without attention")
+            found.append(attention.double())
+        together = torch.cat(found, dim=1)
+        return together.mean(0), together.std(0, correction=int(len(together) > 1))
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and scales."""
         return dict(self.parameters)
+
+
+def centred(parameters: Parameters, features: Tensor) -> tuple[Parameters, Tensor]:
+    """Features, and the scaling of each member, moved to lie around 0, where 32 bits are finest; nothing else changes.
+
+    Networks fold their scaling into weights, which is exact only for features that are not far from 0.
+    """
+    centre = parameters["features_mean"].mean(0).to(features.dtype)
+    return {**parameters, "features_mean": parameters["features_mean"] - centre}, features - centre
 
 
 def as_numbers(inputs: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
@@ -222,13 +246,14 @@ def train_ensemble(
     targets = problem.value.expand(len(members), *problem.value.shape)
     if network.head.numbers:
         targets = (targets - constants["value_mean"][:, None]) / constants["value_sd"][:, None]
-    data = as_numbers(network.inputs(problem.bags), TRAINED)
+    features, *others = network.inputs(problem.bags)
+    around, features = centred(constants, features)
     weights = train(
         network,
-        [tensor.detach() for tensor in data],
+        [tensor.detach() for tensor in as_numbers([features, *others], TRAINED)],
         targets.to(TRAINED),
         members,
-        {name: tensor.to(TRAINED) for name, tensor in constants.items()},
+        {name: tensor.to(TRAINED) for name, tensor in around.items()},
         lambda prediction, value: _loss(network.head, prediction, value),
         schedule,
         start=problem.start,

@@ -56,7 +56,7 @@ class Fitted:
         Raises:
             UnsupportedError: the recipe has a class head.
         """
-        return self.learned.quantiles(bags)
+        return self.learned.quantiles(self._like_training(bags))
 
     def probability(self, bags: Bags) -> Tensor:
         """Probability of each class, `n x t`.
@@ -64,7 +64,16 @@ class Fitted:
         Raises:
             UnsupportedError: the recipe has no class head.
         """
-        return self.learned.probability(bags)
+        return self.learned.probability(self._like_training(bags))
+
+    def _like_training(self, bags: Bags) -> Bags:
+        known = self.problem.bags
+        for name, axis in (("features", 2), ("side", 1)):
+            found, expected = getattr(bags, name).shape[axis], getattr(known, name).shape[axis]
+            if found != expected:
+                what = "features an instance" if name == "features" else "columns of side information"
+                raise ValueError(f"bags with {found} {what} do not fit a model of {expected}")
+        return bags
 
     def interval(self, bags: Bags, alpha: float, target: int = 0) -> Interval | Withheld:
         """Calibrated intervals of one target at miscoverage alpha, or how many more data they need.
@@ -73,9 +82,11 @@ class Fitted:
         how far it reaches, are stretched by the distance.
 
         Raises:
-            ValueError: alpha is not inside (0, 1).
+            ValueError: alpha is not inside (0, 1), there is no such target, or the bags are of another width.
             UnsupportedError: the recipe has a class head.
         """
+        if not 0 <= target < self.problem.value.shape[1]:
+            raise ValueError(f"there are targets 0 to {self.problem.value.shape[1] - 1}, not {target}")
         quantiles = self.quantiles(bags)[:, target]
         found = calibrate(
             quantiles,
@@ -143,8 +154,9 @@ class Fitted:
             "notes": self.notes,
             "labels": bags.labels,
             "stratum": bags.stratum,
+            "kind": bags.kind,
             "groups": problem.groups,
-            "out_of_fold": {"stratum": seen.stratum, "folds": seen.folds},
+            "out_of_fold": {name: getattr(seen, name) for name in ("stratum", "folds", "exchangeable", "share")},
         }
         (folder / "fitted.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -165,14 +177,13 @@ def load(folder: Path | str) -> Fitted:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
-    bags = Bags(**part("bags."), labels=_tuples(about["labels"]), stratum=tuple(about["stratum"]))
+    bags = Bags(**part("bags."), labels=about["labels"], stratum=tuple(about["stratum"]), kind=about["kind"])
     problem = Problem(
         bags, tensors["problem.value"], tensors.get("problem.variance"), tuple(about["groups"]), tensors["problem.fold"]
     )
     recipe = recipe_from(about["recipe"])
-    seen = OutOfFold(
-        **part("out_of_fold."), stratum=tuple(about["out_of_fold"]["stratum"]), folds=about["out_of_fold"]["folds"]
-    )
+    told: dict[str, Any] = about["out_of_fold"] | part("out_of_fold.")
+    seen = OutOfFold(**told | {"stratum": tuple(told["stratum"])})
     return Fitted(
         recipe=recipe,
         seed=about["seed"],
@@ -224,7 +235,11 @@ def fit(
         value=problem.value[held],
         stratum=tuple(problem.bags.stratum[i] for i in held.nonzero().flatten().tolist()),
         folds=problem.folds,
+        exchangeable=len(set(problem.groups)) == len(problem.groups),
+        share=float(held.double().mean()) or 1.0,
     )
+    if pretrained is not None:
+        pretrained.check(recipe)
     data = content_hash(bags.hash, targets.hash, *([] if pretrained is None else [pretrained.hash]))
     return Fitted(recipe, seed, data, (*notes, *trained.notes), replace(problem, start=None), trained.learned, seen)
 
@@ -255,19 +270,22 @@ def _problem(bags: Bags, targets: Targets, recipe: Recipe, seed: int) -> tuple[P
             raise ValueError(f"{found} exact values{which}; at least {MINIMUM} are needed to fit")
     if getattr(recipe, "head", None) == "class" and not bool(((value == 0) | (value == 1) | value.isnan()).all()):
         raise ValueError("a class head learns from values of 0 and 1, and there are others")
-    variance = None if targets.variance is None else targets.variance.detach().double()
-    known = variance is not None and not bool((variance.isnan() & ~value.isnan()).any())
     groups = tuple(targets.groups[i] for i in used.nonzero().flatten().tolist())
+    variance = None
+    if targets.variance is not None:
+        gaps = (targets.variance.isnan() & ~value.isnan()).any(0)
+        if bool(gaps.any()):
+            notes.append("variances do not count where some value of the target has none")
+        variance = None if bool(gaps.all()) else targets.variance.detach().double().masked_fill(gaps, torch.nan)[used]
     problem = Problem(
         bags=bags[used],
         value=value[used],
-        variance=variance[used] if variance is not None and known else None,
+        variance=variance,
         groups=groups,
-        fold=assign_folds(groups, seed, recipe.calibration),
+        fold=assign_folds(groups, seed, recipe.calibration, ~value[used].isnan()),
     )
+    for target in range(value.shape[1]):
+        folds = problem.fold[~problem.value[:, target].isnan()].unique()
+        if problem.folds > 1 and len(folds) < 2:
+            raise ValueError(f"target {target + 1} was measured in a single group, which cannot calibrate itself")
     return problem, notes
-
-
-def _tuples(value: Any) -> Any:
-    """Lists of JSON as the tuples they were."""
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

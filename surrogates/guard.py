@@ -24,6 +24,10 @@ INSIDE = 0.99
 """Share of the training bags that are inside by themselves."""
 FEWEST = 10
 """Training bags from which distances are judged; the reach of fewer is not known."""
+SAME = 6
+"""Decimals, in ranges of the training bags, to which bags are the same."""
+CHUNK = 4096
+"""Bags whose distances are found together."""
 WIDEST = 3.0
 """An interval outside is widened at most so many times."""
 
@@ -74,23 +78,26 @@ class Guard:
 
     @classmethod
     def of(cls, problem: Problem) -> Guard:
-        """The domain of training data. Replicates count once: a bag's neighbours are of another group."""
-        first = [problem.groups.index(group) for group in dict.fromkeys(problem.groups)]
-        bags = problem.bags[first]
+        """The domain of training data; what occurs more than once, as replicates do, counts once."""
         inputs = kernel_inputs(problem.bags, COMPONENTS)
-        Z = inputs(bags).detach()
+        Z = inputs(problem.bags).detach()
         extent = Z.amax(0) - Z.amin(0)
         scale = torch.where(extent > 0, extent, torch.ones_like(extent))
-        training = Z / scale
+        training = torch.unique((Z / scale).round(decimals=SAME), dim=0)
         reach = math.nan
         if len(training) >= FEWEST:
-            apart = torch.cdist(training, training).fill_diagonal_(torch.inf)
+            apart = _distances(training, training).fill_diagonal_(torch.inf)
             reach = float(apart.amin(1).quantile(INSIDE))
         return cls(inputs, training, scale, reach, frozenset(problem.bags.stratum))
 
     def domain(self, bags: Bags) -> Domain:
         """Where bags lie."""
-        nearest = torch.cdist(self.inputs(bags).detach() / self.scale, self.training).amin(1)
-        floor = torch.finfo(nearest.dtype).tiny
-        known = torch.tensor([stratum in self.strata for stratum in bags.stratum], dtype=torch.bool)
-        return Domain(nearest / max(self.reach, floor) if self.reach == self.reach else nearest * math.nan, ~known)
+        Z = self.inputs(bags).detach() / self.scale
+        nearest = torch.cat([Z.new_zeros(0), *(_distances(part, self.training).amin(1) for part in Z.split(CHUNK))])
+        new = torch.tensor([stratum not in self.strata for stratum in bags.stratum], dtype=torch.bool)
+        return Domain(nearest / self.reach, new)
+
+
+def _distances(one: Tensor, other: Tensor) -> Tensor:
+    """Euclidean, without the rounding of the matrix product."""
+    return torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from surrogates.bags import Bags
-from surrogates.encoders.elements import descriptors, principal_axes, smooth_sqrt
+from surrogates.encoders.elements import principal_axes, smooth_sqrt
 
 CONTENT = 8
 """At most so many principal components of the mean features."""
@@ -31,29 +31,12 @@ class KernelInputs(Protocol):
 def kernel_inputs(bags: Bags, components: int) -> KernelInputs:
     """The inputs for bags like these.
 
-    Bags of shared names that are elements, or of which there is more or less, are compositions; others are known by
-    the mean of their instances' features.
-
     Args:
         bags: those that are learned from; the scale of mean features is theirs.
         components: at most so many principal components of the descriptors of a composition.
-
-    Raises:
-        ValueError: the bags have nothing to tell them apart.
     """
-    found = CompositionInputs.of(bags, components) if _is_composition(bags) else ContentInputs.of(bags)
-    if not sum(found.widths):
-        raise ValueError("bags of one content and without side columns have nothing to tell them apart")
-    return found
-
-
-def _is_composition(bags: Bags) -> bool:
-    labels = bags.shared_labels
-    if labels is None:
-        return False
-    if len(labels) == 1:
-        return bool((bags.features == bags.features[0]).all())
-    return bool(descriptors(labels).any() or (bags.weights != bags.weights[0]).any())
+    found = CompositionInputs.of(bags, components)
+    return found if bags.kind == "composition" and any(found.widths) else ContentInputs.of(bags)
 
 
 @dataclass(frozen=True)
@@ -98,35 +81,42 @@ class CompositionInputs:
             )
         if len(self.labels) == 1:
             return bags.side.double()
-        weights = bags.weights.double()
+        weights = (bags.weights * bags.mask).double()
+        weights = weights * (bags.weights.double().sum(1) / weights.sum(1)).unsqueeze(1)
         return torch.cat([smooth_sqrt(weights), weights @ self.axes, bags.side.double()], dim=1)
 
 
 @dataclass(frozen=True, eq=False)
 class ContentInputs:
-    """Principal components of the weighted mean of the instances' features, and the side columns, each of range 1."""
+    """Principal components of the weighted mean of the instances' features, and the side columns, each of range 1.
+
+    Of a route, also of the features times their place, which tells orders apart. If nothing varies, a constant.
+    """
 
     centre: Tensor
-    """Mean of each feature, `d`."""
+    """Mean of each feature, `d`; of a route `2 d`."""
     axes: Tensor
     """From centred means to components, `d x p`."""
     shift: Tensor
     """Least value of each side column, `s`."""
     scale: Tensor
     """Range of each side column, `s`; 1 if it does not vary."""
+    features: int
+    """Width of an instance."""
 
     @classmethod
     def of(cls, bags: Bags) -> ContentInputs:
         """The inputs that bags like these have."""
         content, side = _content(bags).detach(), bags.side.double().detach()
         centre, sd = content.mean(0), content.std(0, correction=0)
-        varies = sd > 1e-9 * (1 + centre.abs())
+        varies = sd > 1e-9 * content.abs().amax(0)
         weight = torch.where(varies, 1 / sd, torch.zeros_like(sd))
         _, singular, axes = torch.linalg.svd((content - centre) * weight, full_matrices=False)
-        kept = min(CONTENT, int((singular > 1e-6 * singular[:1].clamp_min(1)).sum()))
+        kept = min(CONTENT, max(1, int((singular > 1e-6 * singular.max()).sum())))
         loadings = weight.unsqueeze(1) * axes[:kept].T
         reached = (content - centre) @ loadings
-        loadings = loadings / (reached.amax(0) - reached.amin(0))
+        reach = reached.amax(0) - reached.amin(0)
+        loadings = loadings / torch.where(reach > 0, reach, torch.ones_like(reach))
         largest = loadings.abs().argmax(0)
         extent = side.amax(0) - side.amin(0)
         return cls(
@@ -134,6 +124,7 @@ class ContentInputs:
             axes=loadings * loadings[largest, torch.arange(kept)].sign(),
             shift=side.amin(0),
             scale=torch.where(extent > 0, extent, torch.ones_like(extent)),
+            features=bags.features.shape[2],
         )
 
     @property
@@ -147,17 +138,21 @@ class ContentInputs:
         Raises:
             ValueError: the bags are of another kind.
         """
-        if bags.features.shape[2] != len(self.centre) or bags.side.shape[1] != len(self.scale):
+        if bags.features.shape[2] != self.features or bags.side.shape[1] != len(self.scale):
             raise ValueError(
                 f"bags of {bags.features.shape[2]} features with {bags.side.shape[1]} side columns do not fit a model "
-                f"of {len(self.centre)} features with {len(self.scale)}"
+                f"of {self.features} features with {len(self.scale)}"
             )
         components = (_content(bags) - self.centre) @ self.axes
         return torch.cat([components, (bags.side.double() - self.shift) / self.scale], dim=1)
 
 
 def _content(bags: Bags) -> Tensor:
-    """Weighted mean of the instances' features, `n x d`, float64."""
-    weights = (bags.weights * bags.mask).double()
+    """Weighted mean of the instances' features, float64, `n x d`; of a route also times their place, `n x 2 d`."""
+    weights, features = (bags.weights * bags.mask).double(), bags.features.double()
     share = weights / weights.sum(1, keepdim=True)
-    return (share.unsqueeze(1) @ bags.features.double()).squeeze(1)
+    mean = (share.unsqueeze(1) @ features).squeeze(1)
+    if bags.kind != "route":
+        return mean
+    place = bags.mask.double().cumsum(1) / bags.mask.sum(1, keepdim=True)
+    return torch.cat([mean, ((share * place).unsqueeze(1) @ features).squeeze(1)], dim=1)

@@ -5,6 +5,7 @@ fraction-weighted element descriptors, and the side columns:
 
     k = (s1 Matern52(square roots) + s2 Matern52(components)) * Matern52(side)
 
+or, where side columns describe the composition again, with a term of their own, + s3 Matern52(side).
 Every column has its own length scale, as in BoTorch and BayBE, under the dimension-scaled Gamma prior of BayBE's
 default preset (baybe.surrogates.gaussian_process.presets.baybe: concentration 3, mode exp(sqrt 2 - 3) sqrt d, after
 Hvarfner et al. 2024). The two output scales of a standardised target have a Gamma(2, 2) prior of ours: mode a half
@@ -27,16 +28,24 @@ from surrogates.encoders.base import Encoder
 from surrogates.kernel_inputs import KernelInputs
 
 
-def composition_kernel(widths: tuple[int, int, int]) -> Kernel:
-    """The kernel over inputs of these widths, at the mode of its priors, float64."""
+def composition_kernel(widths: tuple[int, int, int], *, additive_side: bool = False) -> Kernel:
+    """The kernel over inputs of these widths, at the mode of its priors, float64.
+
+    Args:
+        widths: of square roots, components and side columns.
+        additive_side: whether the side columns add a term of their own instead of a factor.
+    """
     roots, components, side = widths
-    terms = [_scaled(0, roots), _scaled(roots, components)]
-    mixture = [term for term in terms if term is not None]
-    process = _matern(roots + components, side)
-    if not mixture:
-        return _scale(process)
-    kernel = mixture[0] if len(mixture) == 1 else mixture[0] + mixture[1]
-    return kernel if process is None else kernel * process
+    first = roots + components
+    factor = None if additive_side else _matern(first, side)
+    blocks = [(0, roots), (roots, components), (first, side if additive_side else 0)]
+    terms = [term for block in blocks if (term := _scaled(*block)) is not None]
+    if not terms:
+        return _scale(factor)
+    kernel = terms[0]
+    for term in terms[1:]:
+        kernel = kernel + term
+    return kernel if factor is None else kernel * factor
 
 
 def homoscedastic_noise() -> GaussianLikelihood:

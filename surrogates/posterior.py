@@ -70,7 +70,8 @@ class ResidualProcess(nn.Module):
 
     with k the kernel of `surrogates.kernels`, d_i^2 the variance over the members that did not see row i, and h_i the
     variance that the head states (or that is known of the measurement). The factors c and a and the kernel's
-    hyperparameters are fitted together by this density, the log score of the residuals.
+    hyperparameters are fitted together by this density, the log score of the residuals. Where a single member left out
+    each row, nothing tells how far disagreement means error: c is 0, and the process alone knows what is not known.
 
     Raises:
         ValueError: nothing was predicted out of fold.
@@ -88,25 +89,31 @@ class ResidualProcess(nn.Module):
         with torch.no_grad():
             predictions, held = ensemble.held_out()
             predictions, held = predictions[:, rows, target], held[:, rows]
+            self.several = bool((held.sum(0) > 1).all())
             share = held.unsqueeze(-1).double()
             seen = (predictions * share).sum(0) / share.sum(0)
             location = self.head.location(seen)
             missed = (self.head.location(predictions) - location).square() * held
-            known = problem.variance
+            known = problem.known_variance(target)
             self.residual = (value - location) / self.scale
-            self.noisy = (self.head.noise(seen) if known is None else known[rows, target]) / self.scale**2
+            self.noisy = (self.head.noise(seen) if known is None else known[rows]) / self.scale**2
             self.deviation = missed.sum(0) / (held.sum(0) - 1).clamp_min(1) / self.scale**2
             self.Z = self.inputs(bags)
-        self.known_noise = None if known is None else float(known[rows, target].mean())
+        self.known_noise = None if known is None else float(known[rows].mean())
         self.kernel: Kernel = composition_kernel(self.inputs.widths)
-        self.log_c = nn.Parameter(torch.zeros((), dtype=torch.float64))
+        self.log_c = nn.Parameter(torch.zeros((), dtype=torch.float64), requires_grad=self.several)
         self.log_a = nn.Parameter(torch.zeros((), dtype=torch.float64), requires_grad=known is None)
         self.notes = maximise(self._log_score, self, len(self.residual))
         self.requires_grad_(False)
         self.factor = torch.linalg.cholesky(self._covariance() + JITTER * torch.eye(len(self.Z), dtype=torch.float64))
 
+    @property
+    def c(self) -> Tensor:
+        """The factor on the members' deviations."""
+        return self.log_c.exp() * self.several
+
     def _covariance(self) -> Tensor:
-        noise = (2 * self.log_c).exp() * self.deviation + (2 * self.log_a).exp() * self.noisy
+        noise = self.c.square() * self.deviation + (2 * self.log_a).exp() * self.noisy
         return self.kernel(self.Z).to_dense() + torch.diag(noise)
 
     def _log_score(self) -> Tensor:
@@ -116,8 +123,9 @@ class ResidualProcess(nn.Module):
 
     def covariance(self, Z: Tensor) -> Tensor:
         """Posterior covariance at kernel inputs `batch_shape x q x d`: `... x q x q`, in squared target units."""
-        cross = self.kernel(self.Z, Z).to_dense()
+        cross = self.kernel(self.Z, Z.flatten(0, -2)).to_dense()
         white = torch.linalg.solve_triangular(self.factor, cross, upper=False)
+        white = white.unflatten(1, Z.shape[:-1]).movedim(0, -2)
         return self.scale**2 * (self.kernel(Z).to_dense() - white.mT @ white)
 
     def noise(self, prediction: Tensor) -> Tensor:
@@ -187,7 +195,7 @@ class EnsembleBagModel(GaussianBelief):
         predictions = self.ensemble.member_predictions(bags, self.ensemble.predicting)[:, :, self.targets]
         located = self.ensemble.head.location(predictions).unflatten(1, shape)
         mean = located.mean(0)
-        factors = torch.stack([process.log_c.exp() for process in self.processes])
+        factors = torch.stack([process.c for process in self.processes])
         deviations = ((located - mean) * factors / math.sqrt(max(len(located) - 1, 1))).movedim(0, -3)
         residuals = [process.covariance(process.inputs(bags).unflatten(0, shape)) for process in self.processes]
         extra = torch.stack([torch.full(shape, JITTER * p.scale**2, dtype=mean.dtype) for p in self.processes], dim=-1)

@@ -44,20 +44,33 @@ class Pretrained:
     encoder and pooling are the same.
     """
 
+    recipe: str
+    """Type tag of the recipe whose network it is."""
     tensors: Mapping[str, Tensor]
     """Parameters of one member by name, `features_mean` and `features_sd` (`d`) among them."""
     explained: float
     """Share of the variance of altered features that was told right in bags held back; 0 is telling the mean."""
 
+    def check(self, recipe: Recipe) -> None:
+        """Whether a recipe can start from it.
+
+        Raises:
+            ValueError: it is of another recipe.
+        """
+        if recipe.type != self.recipe:
+            raise ValueError(f"the network was pretrained for {self.recipe}; it cannot start {recipe.type}")
+
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the content."""
-        return content_hash(*(part for name in sorted(self.tensors) for part in (name, self.tensors[name])))
+        return content_hash(
+            self.recipe, *(part for name in sorted(self.tensors) for part in (name, self.tensors[name]))
+        )
 
     def save(self, path: Path | str) -> None:
         """Write a safetensors file."""
         tensors = {name: tensor.detach().clone().contiguous() for name, tensor in self.tensors.items()}
-        save_file(tensors, path, metadata={"explained": repr(self.explained)})
+        save_file(tensors, path, metadata={"recipe": self.recipe, "explained": repr(self.explained)})
 
     @classmethod
     def load(cls, path: Path | str) -> Pretrained:
@@ -69,9 +82,10 @@ class Pretrained:
         """
         with safe_open(str(path), framework="pt") as file:
             about = file.metadata() or {}
-            if "explained" not in about:
+            if not {"recipe", "explained"} <= set(about):
                 raise ValueError(f"{path} holds no pretrained network")
-            return cls({name: file.get_tensor(name) for name in file.keys()}, float(about["explained"]))  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return cls(about["recipe"], tensors, float(about["explained"]))
 
 
 @dataclass(frozen=True)
@@ -192,7 +206,9 @@ def pretrain(
     kept = {name: tensor[0] for name, tensor in found.items() if name not in TELLING}
     value = truth[stop].unsqueeze(0)
     explained = 1 - _errors(told, value).sum() / value.nan_to_num(0.0).square().sum().clamp_min(1e-12)
-    return Pretrained({**kept, "features_mean": mean.double(), "features_sd": sd.double()}, float(explained))
+    return Pretrained(
+        recipe.type, {**kept, "features_mean": mean.double(), "features_sd": sd.double()}, float(explained)
+    )
 
 
 def _errors(told: Tensor, value: Tensor) -> Tensor:

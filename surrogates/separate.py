@@ -11,6 +11,7 @@ from torch import Tensor
 
 from surrogates.bags import Bags
 from surrogates.recipes.base import Learned, Problem, Recipe, Trained
+from surrogates.splits import NEVER
 
 if TYPE_CHECKING:
     from botorch.models.model import Model
@@ -26,13 +27,20 @@ def rows_of(problem: Problem, target: int) -> Tensor:
 def _only(problem: Problem, target: int) -> Problem:
     """The data of one target, in the folds that they have."""
     rows = rows_of(problem, target)
+    variance = problem.known_variance(target)
     return Problem(
         bags=problem.bags[rows],
         value=problem.value[rows, target : target + 1],
-        variance=None if problem.variance is None else problem.variance[rows, target : target + 1],
+        variance=None if variance is None else variance[rows].unsqueeze(1),
         groups=tuple(problem.groups[i] for i in rows.nonzero().flatten().tolist()),
-        fold=problem.fold[rows],
+        fold=_without_gaps(problem.fold[rows]),
     )
+
+
+def _without_gaps(fold: Tensor) -> Tensor:
+    """Folds numbered anew, if some hold out no value of the target."""
+    kept = fold[fold != NEVER].unique()
+    return torch.where(fold == NEVER, fold, torch.searchsorted(kept, fold)) if len(kept) else fold
 
 
 def train_separately(recipe: Recipe, problem: Problem, seed: int) -> Trained:
@@ -71,12 +79,12 @@ class Separate:
         return torch.cat([part.probability(bags) for part in self.parts], dim=1)
 
     def member_locations(self, bags: Bags) -> Tensor:
-        """`P x n x t`."""
-        return torch.cat([part.member_locations(bags) for part in self.parts], dim=2)
+        """`P x n x t`; where targets have members of different number, some occur twice."""
+        return _side_by_side([part.member_locations(bags) for part in self.parts])
 
     def fold_predictions(self, bags: Bags) -> Tensor:
-        """`K x n x t x 9`."""
-        return torch.cat([part.fold_predictions(bags) for part in self.parts], dim=2)
+        """`K x n x t x 9`; where targets have folds of different number, some occur twice."""
+        return _side_by_side([part.fold_predictions(bags) for part in self.parts])
 
     def attention(self, bags: Bags) -> tuple[Tensor, Tensor]:
         """Mean and sd, `n x k` each, of the first target; UnsupportedError if there is none."""
@@ -94,3 +102,9 @@ class Separate:
     def tensors(self) -> dict[str, Tensor]:
         """All that was learned."""
         return {f"target{i}.{k}": v for i, part in enumerate(self.parts) for k, v in part.tensors().items()}
+
+
+def _side_by_side(found: list[Tensor]) -> Tensor:
+    """Members `P x n x 1 x ...` of each target as `P x n x t x ...`."""
+    most = max(len(part) for part in found)
+    return torch.cat([part[torch.arange(most) % len(part)] for part in found], dim=2)

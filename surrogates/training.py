@@ -8,7 +8,7 @@ it alone. Nothing here knows what network is trained.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +25,15 @@ TRAINED = torch.float32
 Parameters = dict[str, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Outputs and targets, `P x b x ...` each, to a loss of each row, `P x b`."""
+
+
+Progress = Callable[[int, int, int], None]
+"""Told after every epoch: epochs done, epochs at most, members still in training. It may raise, which ends training."""
+BLOCK = 1 << 19
+"""Numbers of a batch, over its members, up to which members are trained together: what a processor's cache holds."""
+
+LARGEST = 31 << 20
+"""Bytes, just below the 32 MiB up to which the GNU C library learns from a freed block."""
 
 
 class Network(Protocol):
@@ -62,22 +71,25 @@ class Schedule:
     """Weight decay."""
     patience: int
     """Epochs without a better stopping loss after which a member is finished."""
+    warmup: int = 0
+    """Steps over which the rate rises, linearly; small batches then bear a high rate."""
 
 
 @dataclass
 class _State:
-    """The members still in training: flat parameters and moments `P x N`, steps taken and best losses `P`."""
+    """Members in training: flat parameters and moments `P x N`, and steps taken `P x 1`."""
 
     flat: Tensor
     first: Tensor
     second: Tensor
     steps: Tensor
-    best: Tensor
-    since: Tensor
 
-    def keep(self, rows: Tensor) -> None:
-        for name, tensor in vars(self).items():
-            setattr(self, name, tensor[rows])
+    def of(self, members: Tensor) -> _State:
+        return _State(*(tensor[members] for tensor in vars(self).values()))
+
+    def put(self, members: Tensor, state: _State) -> None:
+        for mine, theirs in zip(vars(self).values(), vars(state).values(), strict=True):
+            mine[members] = theirs
 
 
 def train(
@@ -89,6 +101,7 @@ def train(
     loss: Loss,
     schedule: Schedule,
     start: Mapping[str, Tensor] | None = None,
+    progress: Progress | None = None,
 ) -> Parameters:
     """Train all members at once.
 
@@ -101,6 +114,7 @@ def train(
         loss: of each row.
         schedule: how.
         start: parameters from which every member starts, of those that the network has by the same name; pretrained.
+        progress: told after every epoch.
 
     Returns:
         The trained parameters, `P x ...`, of each member's best epoch.
@@ -108,67 +122,76 @@ def train(
     Raises:
         ValueError: a parameter to start from has another shape.
     """
+    reuse_memory()
     generators = [generator("member", member.seed) for member in members]
     starts = [_begin(network.start(rng), start or {}) for rng in generators]
     shapes = {name: tensor.shape for name, tensor in starts[0].items()}
     flat = torch.stack([torch.cat([start[name].reshape(-1) for name in shapes]) for start in starts])
     count = len(members)
-    finished, live = flat.clone(), torch.arange(count)
-    state = _State(
-        flat=flat,
-        first=torch.zeros_like(flat),
-        second=torch.zeros_like(flat),
-        steps=torch.zeros(count, 1, dtype=TRAINED),
-        best=torch.full((count,), torch.inf, dtype=TRAINED),
-        since=torch.zeros(count, dtype=torch.long),
-    )
-    stop_rows, stop_weight = _pad([member.stop for member in members])
+    state = _State(flat, torch.zeros_like(flat), torch.zeros_like(flat), torch.zeros(count, 1, dtype=TRAINED))
+    finished = flat.clone()
+    live = torch.tensor(sorted(range(count), key=lambda i: len(members[i].train)))
+    best, since = torch.full((count,), torch.inf, dtype=TRAINED), torch.zeros(count, dtype=torch.long)
+    together = max(1, BLOCK // (schedule.batch * max(tensor[0].numel() for tensor in data)))
 
-    def losses(flat: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
-        parameters = {**_unflatten(flat, shapes), **{name: tensor[live] for name, tensor in constants.items()}}
-        outputs = network(parameters, [tensor[rows] for tensor in data])
-        each = loss(outputs, targets[live.unsqueeze(1), rows])
-        return (each * weight).sum(1) / weight.sum(1).clamp_min(1)
+    def losses(flat: Tensor, fixed: Parameters, own: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
+        outputs = network({**_unflatten(flat, shapes), **fixed}, [tensor[rows] for tensor in data])
+        return (loss(outputs, own) * weight).sum(1) / weight.sum(1).clamp_min(1)
 
     for epoch in range(schedule.epochs):
         rate = schedule.rate * 0.5 * (1 + math.cos(math.pi * epoch / schedule.epochs))
-        orders = [m.train[torch.randperm(len(m.train), generator=generators[i])] for i, m in _pick(members, live)]
-        rows, weight = _pad(orders)
-        for batch, share in zip(rows.split(schedule.batch, 1), weight.split(schedule.batch, 1), strict=True):
-            leaf = state.flat.requires_grad_(True)
-            with torch.enable_grad():
-                total = losses(leaf, batch, share).sum()
-            (gradient,) = torch.autograd.grad(total, leaf)
-            _step(state, gradient, rate, schedule.decay, share.any(1, keepdim=True))
-        with torch.no_grad():
-            now = losses(state.flat, stop_rows[live], stop_weight[live])
-        better = now < state.best
-        finished[live[better]] = state.flat[better]
-        state.best = torch.where(better, now, state.best)
-        state.since = torch.where(better, 0, state.since + 1)
-        going = state.since < schedule.patience
-        if not going.all():
-            live = live[going]
-            state.keep(going)
-            if not len(live):
-                break
+        for block in live.split(together):
+            now, fixed = state.of(block), {name: tensor[block] for name, tensor in constants.items()}
+            rows, weight = _pad([_shuffled(members[i].train, generators[i]) for i in block.tolist()])
+            own = targets[block.unsqueeze(1), rows]
+            for batch, share, values in _batches(schedule.batch, rows, weight, own):
+                leaf = now.flat.detach().requires_grad_(True)
+                with torch.enable_grad():
+                    total = losses(leaf, fixed, values, batch, share).sum()
+                (gradient,) = torch.autograd.grad(total, leaf)
+                _step(now, gradient, rate, schedule, share.amax(1, keepdim=True))
+            rows, weight = _pad([members[i].stop for i in block.tolist()])
+            with torch.no_grad():
+                stopping = losses(now.flat, fixed, targets[block.unsqueeze(1), rows], rows, weight)
+            better = stopping < best[block]
+            finished[block[better]] = now.flat[better]
+            best[block] = torch.where(better, stopping, best[block])
+            since[block] = torch.where(better, 0, since[block] + 1)
+            state.put(block, now)
+        live = live[since[live] < schedule.patience]
+        if progress is not None:
+            progress(epoch + 1, schedule.epochs, len(live))
+        if not len(live):
+            break
     return {name: tensor.clone() for name, tensor in _unflatten(finished, shapes).items()}
 
 
-def _step(state: _State, gradient: Tensor, rate: float, decay: float, active: Tensor) -> None:
-    """One step of AdamW; a member without rows in this batch (`active`, `P x 1`) stays as it is."""
-    flat = state.flat.detach()
-    first = state.first.lerp(gradient, 1 - BETAS[0])
-    second = state.second.lerp(gradient.square(), 1 - BETAS[1])
-    steps = state.steps + 1
-    move = (first / (1 - BETAS[0] ** steps)) / ((second / (1 - BETAS[1] ** steps)).sqrt() + EPSILON)
-    moved = flat - rate * (move + decay * flat)
-    if active.all():
-        state.flat, state.first, state.second, state.steps = moved, first, second, steps
-    else:
-        state.flat = torch.where(active, moved, flat)
-        state.first, state.second = torch.where(active, first, state.first), torch.where(active, second, state.second)
-        state.steps = torch.where(active, steps, state.steps)
+def _step(state: _State, gradient: Tensor, rate: float, schedule: Schedule, active: Tensor) -> None:
+    """One step of AdamW in place; a member without rows in this batch, `active` (`P x 1`) 0, stays as it is."""
+    state.steps += active
+    rates = rate * active * (state.steps / max(1, schedule.warmup)).clamp_max(1)
+    state.first.lerp_(gradient, (1 - BETAS[0]) * active)
+    state.second.lerp_(gradient.square_(), (1 - BETAS[1]) * active)
+    spread = (state.second / (1 - BETAS[1] ** state.steps)).sqrt_().add_(EPSILON)
+    move = (state.first / spread).mul_(rates / (1 - BETAS[0] ** state.steps))
+    state.flat.mul_(1 - schedule.decay * rates).sub_(move)
+
+
+def reuse_memory() -> None:
+    """Have the C library keep memory that is freed for the next step, which else waits for fresh pages in each.
+
+    The GNU library returns what is free at the end of its heap to the system, until a larger block was freed once
+    (mallopt(3), M_TRIM_THRESHOLD); this one is never written to, and costs nothing.
+    """
+    torch.empty(LARGEST, dtype=torch.uint8)
+
+
+def _batches(size: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    return zip(*(tensor.split(size, 1) for tensor in tensors), strict=True)
+
+
+def _shuffled(rows: Tensor, rng: torch.Generator) -> Tensor:
+    return rows[torch.randperm(len(rows), generator=rng)]
 
 
 def _begin(fresh: Parameters, start: Mapping[str, Tensor]) -> Parameters:
@@ -177,10 +200,6 @@ def _begin(fresh: Parameters, start: Mapping[str, Tensor]) -> Parameters:
         if tensor.shape != fresh[name].shape:
             raise ValueError(f"pretrained {name} is {tuple(tensor.shape)}; the network's is {tuple(fresh[name].shape)}")
     return fresh | given
-
-
-def _pick(members: Sequence[Member], live: Tensor) -> list[tuple[int, Member]]:
-    return [(i, members[i]) for i in live.tolist()]
 
 
 def _pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -174,6 +174,7 @@ class CompositionEncoder:
             side=(X[:, k:] - X.new_tensor(self._shift)) / X.new_tensor(self._scale),
             labels=self.labels,
             stratum=tuple(stratum) if stratum is not None else ("",) * len(X),
+            kind="composition",
         )
 
     def designs(self, bags: Bags) -> Tensor:

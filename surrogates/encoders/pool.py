@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 
 import torch
 from botorch.exceptions.errors import UnsupportedError
@@ -38,17 +39,25 @@ class BagPool:
         return found if stratum is None else replace(found, stratum=tuple(stratum))
 
     @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {self.bags[i].hash: i for i in reversed(range(len(self.bags)))}
+    def _rows(self) -> dict[bytes, int]:
+        keys = _contents(self.bags)
+        return {key: len(keys) - 1 - i for i, key in enumerate(reversed(keys))}
 
     def designs(self, bags: Bags) -> Tensor:
-        """The row number of each bag, `n x 1`, float64; the first where equal bags occur twice.
+        """The row number of each bag, `n x 1`, float64, known by its tensors; the first where equal bags occur twice.
 
         Raises:
             ValueError: a bag is not in the pool.
         """
-        rows = [self._rows.get(bags[i].hash) for i in range(len(bags))]
+        rows = [self._rows.get(key) for key in _contents(bags)]
         missing = [i for i, row in enumerate(rows) if row is None]
         if missing:
             raise ValueError(f"{len(missing)} of {len(bags)} bags are not in the pool, the first is row {missing[0]}")
         return torch.tensor(rows, dtype=torch.float64).unsqueeze(1)
+
+
+def _contents(bags: Bags) -> list[bytes]:
+    """A key of each bag's tensors; its stratum and the dtype do not count."""
+    tensors = (bags.features, bags.mask, bags.weights, bags.side)
+    rows = torch.cat([tensor.flatten(1).double() for tensor in tensors], dim=1)
+    return [sha256(row.tobytes()).digest() for row in rows.numpy()]

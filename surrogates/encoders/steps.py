@@ -103,6 +103,7 @@ class StepEncoder:
             side=side,
             labels=tuple(self._labels(route) for route in routes),
             stratum=stratum,
+            kind="route",
         )
 
     def _labels(self, route: Route) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from torch.nn.functional import silu
 
 from surrogates.bags import Bags
 from surrogates.conformal import Score
-from surrogates.ensemble import Ensemble, scale, train_ensemble
+from surrogates.ensemble import Ensemble, standardise, train_ensemble
 from surrogates.networks.heads import HEADS, Head, HeadName
 from surrogates.recipes.base import Learned, Problem, Recipe, Trained
 from surrogates.training import TRAINED, Parameters, Schedule
@@ -81,16 +81,30 @@ class PooledNetwork(ABC):
             "head_bias": head.start().to(TRAINED).repeat(self.targets),
         }
 
+    def prepare(self, p: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Parameters with the scaling of features folded into the encoder, once: fewer numbers to scale than features.
+
+        Whoever applies the same parameters many times does this before.
+        """
+        if not self.instance_encoder or "features_sd" not in p:
+            return p
+        encode = p["encode"] / p["features_sd"].unsqueeze(-1)
+        shift = torch.bmm(p["features_mean"].unsqueeze(1), encode).squeeze(1)
+        kept = {name: tensor for name, tensor in p.items() if name not in ("features_mean", "features_sd")}
+        return {**kept, "encode": encode, "encode_bias": p["encode_bias"] - shift}
+
     def encode(self, p: Mapping[str, Tensor], features: Tensor) -> Tensor:
         """Encoded instances `P x b x k x width` of scaled features `P x b x k x d`."""
         if not self.instance_encoder:
             return features
-        members, b, k, d = features.shape
-        flat = torch.baddbmm(p["encode_bias"].unsqueeze(1), features.reshape(members, b * k, d), p["encode"])
-        return silu(flat).unflatten(1, (b, k))
+        flat = torch.baddbmm(p["encode_bias"].unsqueeze(1), features.flatten(1, 2), p["encode"])
+        return silu(flat, inplace=not flat.requires_grad).unflatten(1, features.shape[1:3])
 
     def _pool(self, p: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor | None, Tensor]:
-        features, side = scale(p, inputs)
+        p, features = self.prepare(p), inputs[0]
+        side = standardise(p, "side", inputs[3])
+        if not self.instance_encoder:
+            features = standardise(p, "features", features)
         pooled, attention = self.pool(p, self.encode(p, features), inputs[1], inputs[2])
         return pooled, attention, side
 
@@ -130,6 +144,8 @@ class BagRecipe(Recipe):
     """Weight decay."""
     patience: int = 40
     """Epochs without improvement after which a member stops."""
+    warmup: int = 0
+    """Steps over which the learning rate rises; 0 starts with all of it."""
     refit: bool = False
     """Whether further members, trained on everything, predict in place of those of the folds."""
     head: HeadName = "quantiles"
@@ -139,12 +155,16 @@ class BagRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in set(self.setting_names()) - {"rate", "decay"}:
+        for name in set(self.setting_names()) - {"rate", "decay", "warmup"}:
             setting = getattr(self, name)
             if isinstance(setting, int) and not isinstance(setting, bool) and setting < 1:
                 raise ValueError(f"{name} must be at least 1, not {setting}")
+        if self.refit and self.calibration != "cross":
+            raise ValueError(f"refit goes with calibration cross, not with {self.calibration}")
         if self.head not in HEADS:
             raise ValueError(f"head must be one of {', '.join(HEADS)}, not {self.head!r}")
+        if self.warmup < 0:
+            raise ValueError(f"warmup must not be negative, not {self.warmup}")
         if self.rate <= 0 or self.decay < 0:
             raise ValueError(f"rate must be positive and decay not negative, not {self.rate} and {self.decay}")
 
@@ -165,7 +185,7 @@ class BagRecipe(Recipe):
 
     def train(self, problem: Problem, seed: int) -> Trained:
         """Train all members in one batched computation."""
-        schedule = Schedule(self.epochs, self.batch, self.rate, self.decay, self.patience)
+        schedule = Schedule(self.epochs, self.batch, self.rate, self.decay, self.patience, self.warmup)
         return train_ensemble(
             self._network(problem),
             problem,

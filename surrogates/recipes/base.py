@@ -28,13 +28,20 @@ class Problem:
     value: Tensor
     """`n x t`, float64, larger is better; NaN where not measured."""
     variance: Tensor | None
-    """`n x t` if the variance of every value is known, else None."""
+    """`n x t`, NaN for a target of which some value has none; None if that is so for all."""
     groups: tuple[str, ...]
     """`n`."""
     fold: Tensor
     """The fold that holds out each row, `n`; -1 if none does."""
     start: Mapping[str, Tensor] | None = None
     """Parameters of a pretrained network, from which every member starts; used by networks, and once."""
+
+    def known_variance(self, target: int) -> Tensor | None:
+        """Variance of each row of a target, `n`; None if it is not known of every value."""
+        if self.variance is None:
+            return None
+        measured = ~self.value[:, target].isnan()
+        return None if self.variance[measured, target].isnan().any() else self.variance[:, target]
 
     @property
     def folds(self) -> int:

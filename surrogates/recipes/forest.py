@@ -131,7 +131,7 @@ def _noise(x: Tensor, y: Tensor, fold: Tensor, *key: object) -> Tensor:
 
 @dataclass(frozen=True)
 class Forest(Recipe):
-    """Extremely randomised trees (Geurts, Ernst and Wehenkel 2006): a forest without each fold, and one of everything.
+    """Extremely randomised trees (Geurts, Ernst and Wehenkel 2006): a forest without each fold.
 
     Trees are grown to their leaves on all inputs at every split (scikit-learn's ExtraTreesRegressor). The head is
     normal around the trees' mean with variance V + b^2: V the variance over the trees of a forest, b the noise sd that
@@ -147,20 +147,20 @@ class Forest(Recipe):
 
     trees: int = 200
     """Trees of each forest."""
-    refit: bool = True
-    """Whether one more forest, grown on everything, predicts; those without a fold then only calibrate, and are the
-    members of the BoTorch model."""
+    refit: bool = False
+    """Whether one more forest, grown on everything, predicts in place of those without a fold."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.trees < 2:
             raise ValueError(f"trees must be at least 2, not {self.trees}")
+        if self.refit and self.calibration != "cross":
+            raise ValueError(f"refit goes with calibration cross, not with {self.calibration}")
 
     def train(self, problem: Problem, seed: int) -> Trained:
         """Grow a forest without each fold and, for a refit or without folds, one on everything."""
         x, y = forest_inputs(problem.bags), problem.value[:, 0]
-        whole = problem.folds == 0 or (self.refit and problem.folds > 1)
-        folds = [*range(problem.folds), *([NEVER] if whole else [])]
+        folds = [*range(problem.folds), *([NEVER] if self.refit or not problem.folds else [])]
         inner = assign_folds(problem.groups, seed) if problem.folds < 2 else problem.fold
         forests, noises = [], []
         for held in folds:
@@ -192,17 +192,6 @@ class LearnedForest(FoldMembers):
     def member_fold(self) -> Tensor:
         """The fold that each forest left out."""
         return self.trees["member_fold"]
-
-    @property
-    def predicting(self) -> Tensor:
-        """Numbers of the members of the belief: the forests without a fold, or the only one."""
-        partial = self.member_fold != NEVER
-        return (partial if partial.any() else ~partial).nonzero().flatten()
-
-    def predictions(self, bags: Bags) -> Tensor:
-        """Quantiles of the forest of everything or, where there is none, of the others averaged, `n x 1 x 9`."""
-        whole = (self.member_fold == NEVER).nonzero().flatten()
-        return self.member_predictions(bags, whole if len(whole) else self.predicting).mean(0)
 
     def member_predictions(self, bags: Bags, members: Tensor) -> Tensor:
         """Normal quantiles around the mean over the trees of some forests, with variance V + b^2: `P' x n x 1 x 9`."""

@@ -12,6 +12,7 @@ from botorch.models import SingleTaskGP
 from botorch.models.transforms.outcome import Standardize
 from botorch.models.utils import gpt_posterior_settings
 from gpytorch.distributions import MultivariateNormal
+from gpytorch.kernels import Kernel
 from torch import Tensor
 
 from surrogates.bags import Bags
@@ -39,7 +40,6 @@ class JitteredGP(SingleTaskGP):
             return belief
         return MultivariateNormal(belief.mean, belief.lazy_covariance_matrix.add_jitter(JITTER))
 
-
     def subset_output(self, idcs: list[int]) -> SingleTaskGP:
         """The model itself, which has one output.
 
@@ -66,6 +66,9 @@ class GP(Recipe):
 
     principal_components: int = 4
     """At most so many principal components of the fraction-weighted descriptors are inputs."""
+    additive_side: bool = False
+    """Whether side information adds to the effect of the composition, as descriptors of it do, instead of interacting
+    with it, as the settings of a process do."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,44 +77,69 @@ class GP(Recipe):
 
     def train(self, problem: Problem, seed: int) -> Trained:
         """Fit to all rows that may be learned from, and anew without each fold; no randomness."""
-        inputs = kernel_inputs(problem.bags, self.principal_components)
-        kept = [problem.fold != fold for fold in range(problem.folds)]
-        models = [_model(inputs, problem, rows) for rows in (problem.learnable, *kept)]
-        notes = _maximise(models[0])
-        for fold, refit in enumerate(models[1:]):
-            notes += tuple(f"fold {fold + 1}: {note}" for note in _maximise(refit))
+        learned = self._unfitted(problem)
+        notes = _maximise(learned.whole.model)
         out_of_fold = torch.full((len(problem.value), 1, 9), torch.nan, dtype=torch.float64)
-        Z = inputs(problem.bags).detach()
-        for rows, refit in zip(kept, models[1:], strict=True):
-            out_of_fold[~rows] = _quantiles(refit, Z[~rows])
-        return Trained(LearnedGP(problem, inputs, models[0], tuple(models[1:])), out_of_fold, notes)
+        for fold, process in enumerate(learned.folds):
+            notes += tuple(f"fold {fold + 1}: {note}" for note in _maximise(process.model))
+            held = problem.fold == fold
+            out_of_fold[held] = process.quantiles(problem.bags[held]).detach()
+        # restored, so that nothing that was computed on the way makes a fit differ from a saved one
+        return Trained(self.restore(learned.tensors(), problem), out_of_fold, notes)
 
     def restore(self, tensors: Mapping[str, Tensor], problem: Problem) -> Learned:
         """The same processes on the same data with the hyperparameters learned before."""
-        inputs = kernel_inputs(problem.bags, self.principal_components)
-        kept = [problem.learnable, *(problem.fold != fold for fold in range(problem.folds))]
-        models = [_model(inputs, problem, rows) for rows in kept]
-        for i, model in enumerate(models):
+        learned = self._unfitted(problem)
+        for i, process in enumerate((learned.whole, *learned.folds)):
             prefix = f"{i}."
-            model.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-            model.eval().requires_grad_(False)
-        return LearnedGP(problem, inputs, models[0], tuple(models[1:]))
+            own = {k.removeprefix(prefix): v.clone() for k, v in tensors.items() if k.startswith(prefix)}
+            process.model.load_state_dict(own)
+            process.model.eval().requires_grad_(False)
+        return learned
+
+    def _unfitted(self, problem: Problem) -> LearnedGP:
+        """The processes, each on its own rows and with the inputs that these have."""
+        kept = [problem.learnable, *(problem.fold != fold for fold in range(problem.folds))]
+        found = []
+        for rows in kept:
+            inputs = kernel_inputs(problem.bags[rows], self.principal_components)
+            found.append(Process(inputs, self.model(inputs, problem, rows)))
+        return LearnedGP(self, problem, found[0], tuple(found[1:]))
+
+    def model(
+        self, inputs: KernelInputs, problem: Problem, rows: Tensor, encoder: Encoder | None = None
+    ) -> SingleTaskGP:
+        """The process on some rows, not yet fitted; over kernel inputs or, with an encoder, over designs."""
+        kernel = composition_kernel(inputs.widths, additive_side=self.additive_side)
+        return _model(inputs, problem, rows, kernel, encoder)
 
 
 @dataclass(frozen=True, eq=False)
-class LearnedGP:
-    """A fitted process, over kernel inputs."""
+class Process:
+    """A process and what it sees of bags."""
 
-    problem: Problem
     inputs: KernelInputs
     model: SingleTaskGP
-    """That of all rows, which predicts."""
-    folds: tuple[SingleTaskGP, ...]
-    """Those without each fold; as members they say how far the belief hangs on single data."""
 
     def quantiles(self, bags: Bags) -> Tensor:
         """Quantiles of a measurement, `n x 1 x 9`: noise included."""
         return _quantiles(self.model, self.inputs(bags))
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedGP:
+    """A fitted process, over kernel inputs, and those without each fold."""
+
+    recipe: GP
+    problem: Problem
+    whole: Process
+    """That of all rows, which predicts."""
+    folds: tuple[Process, ...]
+    """Those without each fold; as members they say how far the belief hangs on single data."""
+
+    def quantiles(self, bags: Bags) -> Tensor:
+        """Quantiles of a measurement, `n x 1 x 9`: noise included."""
+        return self.whole.quantiles(bags)
 
     def probability(self, bags: Bags) -> Tensor:
         """There is none.
@@ -123,13 +151,11 @@ class LearnedGP:
 
     def member_locations(self, bags: Bags) -> Tensor:
         """Means of the processes without each fold, `K x n x 1`; of the one process if nothing was held out."""
-        Z = self.inputs(bags)
-        return torch.stack([_quantiles(model, Z)[..., MEDIAN] for model in self.folds or (self.model,)])
+        return torch.stack([process.quantiles(bags)[..., MEDIAN] for process in self.folds or (self.whole,)])
 
     def fold_predictions(self, bags: Bags) -> Tensor:
         """Quantiles of the processes without each fold, `K x n x 1 x 9`."""
-        Z = self.inputs(bags)
-        return torch.stack([_quantiles(model, Z) for model in self.folds])
+        return torch.stack([process.quantiles(bags) for process in self.folds])
 
     def attention(self, bags: Bags) -> tuple[Tensor, Tensor]:
         """There is none.
@@ -141,20 +167,19 @@ class LearnedGP:
 
     def botorch_model(self, encoder: Encoder) -> SingleTaskGP:
         """The same process over designs; everything of SingleTaskGP works, fantasies and gradients in X included."""
-        face = _model(self.inputs, self.problem, self.problem.learnable, encoder)
-        face.load_state_dict(self.model.state_dict())
+        face = self.recipe.model(self.whole.inputs, self.problem, self.problem.learnable, encoder)
+        face.load_state_dict(self.whole.model.state_dict())
         return face.eval().requires_grad_(False)
 
     def tensors(self) -> dict[str, Tensor]:
         """Hyperparameters and the scale of the target, of every process."""
-        models = enumerate((self.model, *self.folds))
-        return {f"{i}.{name}": tensor for i, model in models for name, tensor in model.state_dict().items()}
+        found = enumerate((self.whole, *self.folds))
+        return {f"{i}.{name}": tensor for i, process in found for name, tensor in process.model.state_dict().items()}
 
 
 def _model(
-    inputs: KernelInputs, problem: Problem, rows: Tensor, encoder: Encoder | None = None
+    inputs: KernelInputs, problem: Problem, rows: Tensor, kernel: Kernel, encoder: Encoder | None
 ) -> SingleTaskGP:
-    """The process on some rows, not yet fitted; over kernel inputs or, with an encoder, over designs."""
     bags, value, variance = problem.bags[rows], problem.value[rows], problem.variance
     if variance is not None:
         spread = value.var() if len(value) > 1 else value.new_ones(())
@@ -164,7 +189,7 @@ def _model(
         value,
         variance,
         likelihood=homoscedastic_noise() if variance is None else None,
-        covar_module=composition_kernel(inputs.widths),
+        covar_module=kernel,
         outcome_transform=Standardize(m=1),
         input_transform=None if encoder is None else Encode(encoder, inputs),
     )

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -99,3 +101,36 @@ def test_training_is_deterministic_and_leaves_the_global_generator_alone():
     runs = [train(Line(), [x], y.unsqueeze(0), members(1), {}, squared, Schedule(5, 8, 0.05, 0.0, 5)) for _ in range(2)]
     assert torch.equal(runs[0]["a"], runs[1]["a"])
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("warmup", [0, 40])
+def test_blocks_and_uneven_members_do_not_change_a_member(monkeypatch, warmup):
+    """Members that do not fit into one block are trained in several; 1 row a batch leaves some without a batch."""
+    x, y = line_data()
+    rows = torch.arange(40)
+    uneven = [Member(i, rows[:size], rows[30:]) for i, size in enumerate((25, 9, 17))]
+    schedule = Schedule(6, 1, 0.05, 0.01, 6, warmup)
+    whole = train(Line(), [x], y.expand(3, 40, 1), uneven, {}, squared, schedule)
+    monkeypatch.setattr("surrogates.training.BLOCK", 2)
+    parts = train(Line(), [x], y.expand(3, 40, 1), uneven, {}, squared, schedule)
+    assert torch.allclose(whole["a"], parts["a"], atol=1e-6)
+    for i, member in enumerate(uneven):
+        alone = train(Line(), [x], y.expand(1, 40, 1), [member], {}, squared, schedule)
+        assert torch.allclose(alone["a"][0], whole["a"][i], atol=1e-6)
+
+
+def test_progress_is_told_after_every_epoch_and_can_stop_training():
+    x, y = line_data()
+    told = []
+    schedule = Schedule(300, 8, 0.05, 0.0, 5)
+    train(Line(), [x], y.expand(3, 40, 1), members(3), {}, squared, schedule, progress=lambda *now: told.append(now))
+    assert [epoch for epoch, _, _ in told] == list(range(1, len(told) + 1))
+    assert told[-1][2] == 0
+    assert told[-1][0] < 300 == told[0][1]
+    assert all(before[2] >= after[2] for before, after in pairwise(told))
+
+    def stop(epoch, epochs, live):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Line(), [x], y.unsqueeze(0), members(1), {}, squared, schedule, progress=stop)

@@ -1,0 +1,164 @@
+"""Several recipes as one: their quantiles averaged, by weights found on what none of them had seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from botorch.exceptions.errors import UnsupportedError
+from torch import Tensor
+
+from surrogates.bags import Bags
+from surrogates.conformal import Score
+from surrogates.ensemble import FoldMembers
+from surrogates.quantiles import LEVELS
+from surrogates.recipes import recipe_from
+from surrogates.recipes.base import Learned, Problem, Recipe, Trained
+from surrogates.splits import NEVER
+
+EQUAL = 40
+"""Rows at which the weights are half way between equal ones and the best."""
+STEPS = 1000
+"""Steps of the search for weights."""
+
+
+def simplex_weights(quantiles: Tensor, value: Tensor) -> Tensor:
+    """Weights of R predictions, `R`, not negative and summing to 1, that minimise the pinball loss of their average.
+
+    Mirror descent with the entropy, normalised steps and averaged weights (Beck and Teboulle 2003); the loss is convex.
+
+    Args:
+        quantiles: `R x n x 9`.
+        value: `n`.
+    """
+    levels = quantiles.new_tensor(LEVELS)
+    logits = total = quantiles.new_zeros(len(quantiles))
+    largest = torch.finfo(quantiles.dtype).tiny
+    for step in range(1, STEPS + 1):
+        weights = logits.softmax(0)
+        above = value.unsqueeze(-1) < torch.einsum("r,rnl->nl", weights, quantiles)
+        slope = ((above.to(levels) - levels) * quantiles).mean((1, 2))
+        slope = slope - slope.mean()
+        largest = max(largest, float(slope.abs().max()))
+        logits = logits - slope / (largest * step**0.5)
+        total = total + weights
+    return total / STEPS
+
+
+@dataclass(frozen=True)
+class Blend(Recipe):
+    """Recipes trained on the same folds, averaged quantile by quantile (Vincentised; stacking of Wolpert 1992).
+
+    The weights minimise the pinball loss of what was predicted out of fold, as in super learning (van der Laan,
+    Polley and Hubbard 2007), shrunk towards equal ones, which are hard to beat on few data (Timmermann 2006):
+    w = n / (n + EQUAL) best + EQUAL / (n + EQUAL) equal. What is predicted out of fold has weights that did not see the
+    fold. Every recipe predicts as it does alone; the members of the
+    belief are the blends without each fold. Calibration is the blend's own.
+
+    Raises:
+        ValueError: there are fewer than two recipes, one occurs twice or predicts classes, or one is unknown.
+    """
+
+    type: ClassVar[str] = "blend"
+    score: ClassVar[Score] = "scaled"
+
+    recipes: Sequence[Recipe | str | Mapping[str, Any]] = ("gp", "forest")
+    """What is blended: recipes, or their tags or JSON; kept as recipes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parts = tuple(part if isinstance(part, Recipe) else recipe_from(part) for part in self.recipes)
+        if len(parts) < 2 or len(set(parts)) < len(parts):
+            raise ValueError(f"a blend is of at least two different recipes, not {[part.type for part in parts]}")
+        for part in parts:
+            if getattr(part, "head", None) == "class":
+                raise ValueError(f"a blend averages quantiles, and {part.type} with a class head has none")
+        object.__setattr__(self, "recipes", parts)
+
+    @property
+    def parts(self) -> tuple[Recipe, ...]:
+        """The recipes that are blended."""
+        return tuple(self.recipes)  # type: ignore[arg-type]
+
+    def to_json(self) -> dict[str, Any]:
+        """Type tag and settings, the recipes by theirs."""
+        return {**super().to_json(), "recipes": [part.to_json() for part in self.parts]}
+
+    def train(self, problem: Problem, seed: int) -> Trained:
+        """Train every recipe on the problem's folds, and weigh them."""
+        trained = [part.train(problem, seed) for part in self.parts]
+        seen = torch.stack([found.out_of_fold[:, 0] for found in trained]).detach()
+        value = problem.value[:, 0]
+        told = ~value.isnan() & ~seen.isnan().any(2).any(0)
+        # a split calibrates on the only rows that were held out, which nothing may learn from
+        several = told & (problem.folds > 1)
+        weights = _weights(seen, value, several)
+        folds = [_weights(seen, value, several & (problem.fold != fold)) for fold in range(problem.folds)]
+        fold_weights = torch.stack([*folds, weights])
+        out_of_fold = torch.einsum("nr,rnl->nl", fold_weights[problem.fold], seen).unsqueeze(1)
+        shares = ", ".join(f"{part.type} {weight:.2f}" for part, weight in zip(self.parts, weights, strict=True))
+        notes = [f"{part.type}: {note}" for part, f in zip(self.parts, trained, strict=True) for note in f.notes]
+        learned = LearnedBlend(tuple(found.learned for found in trained), fold_weights, problem)
+        return Trained(learned, out_of_fold, (f"weights: {shares}", *notes))
+
+    def restore(self, tensors: Mapping[str, Tensor], problem: Problem) -> Learned:
+        """The same models under the same weights."""
+        found = []
+        for i, part in enumerate(self.parts):
+            prefix = f"{i}."
+            own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+            found.append(part.restore(own, problem))
+        return LearnedBlend(tuple(found), tensors["weights"], problem)
+
+
+def _weights(seen: Tensor, value: Tensor, rows: Tensor) -> Tensor:
+    """Weights found on some rows, `R`; equal ones where there are none."""
+    equal = seen.new_full((len(seen),), 1 / len(seen))
+    n = int(rows.sum())
+    return equal if not n else (n * simplex_weights(seen[:, rows], value[rows]) + EQUAL * equal) / (n + EQUAL)
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedBlend(FoldMembers):
+    """Models of several recipes, predicting together."""
+
+    parts: tuple[Learned, ...]
+    fold_weights: Tensor
+    """Of each part, found without each fold and then on everything, `(K + 1) x R`."""
+    problem: Problem
+
+    @property
+    def weights(self) -> Tensor:
+        """Of each part, `R`."""
+        return self.fold_weights[-1]
+
+    @property
+    def member_fold(self) -> Tensor:
+        """The fold that each blend left out; one blend of everything without folds."""
+        return torch.tensor(list(range(self.problem.folds)) or [NEVER])
+
+    def predictions(self, bags: Bags) -> Tensor:
+        """Quantiles of the parts as each predicts alone, averaged by weight, `n x 1 x 9`."""
+        return torch.einsum("r,r...->...", self.weights, torch.stack([part.quantiles(bags) for part in self.parts]))
+
+    def member_predictions(self, bags: Bags, members: Tensor) -> Tensor:
+        """Quantiles of the blends without some folds, `P' x n x 1 x 9`."""
+        if not self.problem.folds:
+            return self.predictions(bags).unsqueeze(0)
+        parts = torch.stack([part.fold_predictions(bags)[members] for part in self.parts])
+        return torch.einsum("pr,rp...->p...", self.fold_weights[members], parts)
+
+    def attention(self, bags: Bags) -> tuple[Tensor, Tensor]:
+        """There is none.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError("a blend has no attention of its own; fit one of its recipes to see weights")
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights, and what each part learned under its number."""
+        parts = {f"{i}.{name}": tensor for i, part in enumerate(self.parts) for name, tensor in part.tensors().items()}
+        return {"weights": self.fold_weights, **parts}
