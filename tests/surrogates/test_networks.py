@@ -143,16 +143,21 @@ def test_a_head_of_numbers_starts_at_the_standard_normal(name):
     assert head.predict(head.start()).tolist() == pytest.approx(NORMAL_SCORES, abs=1e-6)
 
 
-def test_the_gradient_of_the_gate_is_that_of_its_formula():
+@pytest.mark.parametrize("together", [1, 2**17])
+@pytest.mark.parametrize("encoded", [False, True])
+def test_gated_attention_and_its_gradient_are_those_of_the_formula(monkeypatch, encoded, together):
+    monkeypatch.setattr(pooling, "CACHE", together)
     rng = torch.Generator().manual_seed(3)
-    shapes = ((2, 3, 5, 4), (2, 3, 5), (2, 4, 3), (2, 4, 3), (2, 3, 1))
-    h, weights, V, U, w = (torch.rand(s, generator=rng, dtype=torch.float64).requires_grad_() for s in shapes)
-    mask = torch.rand(2, 3, 5, generator=rng) < 0.7
-    mask[..., 0] = True
-    assert torch.autograd.gradcheck(pooling.gated_attention, (h, mask, weights, V, U, w))
+    shapes = [(2, 3, 5, 4), (3, 5), (2, 4, 3), (2, 4, 3), (2, 3, 1), *([(2, 4, 4), (2, 4)] if encoded else [])]
+    x, weights, *rest = (torch.rand(s, generator=rng, dtype=torch.float64).requires_grad_() for s in shapes)
+    mask = torch.rand(3, 5, generator=rng) < 0.7
+    mask[:, 0] = True
+    assert torch.autograd.gradcheck(pooling.gated_attention, (x, mask, weights, *rest))
+    V, U, w, *encoder = rest
+    h = torch.nn.functional.silu(x @ encoder[0][:, None] + encoder[1][:, None, None]) if encoded else x
     score = ((h @ V[:, None]).tanh() * (h @ U[:, None]).sigmoid() @ w[:, None]).squeeze(-1)
     share = torch.where(mask, weights * score.exp(), 0.0)
     attention = share / share.sum(-1, keepdim=True)
-    pooled, found = pooling.gated_attention(h, mask, weights, V, U, w)
+    pooled, found = pooling.gated_attention(x, mask, weights, *rest)
     assert torch.allclose(found, attention)
     assert torch.allclose(pooled, (attention.unsqueeze(-1) * h).sum(2))
