@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STOPPING_SHARE = 0.2
 """Share of the groups of a training fold that decide when a member stops."""
-CHUNK = 1 << 20
+CHUNK = 1 << 22
 """Numbers of the features of bags, over the members, that are predicted together: what a processor's cache holds."""
 
 

@@ -100,12 +100,18 @@ class PooledNetwork(ABC):
         flat = torch.baddbmm(p["encode_bias"].unsqueeze(1), features.flatten(1, 2), p["encode"])
         return silu(flat, inplace=not flat.requires_grad).unflatten(1, features.shape[1:3])
 
+    def encode_and_pool(
+        self, p: Mapping[str, Tensor], features: Tensor, mask: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Pooled vectors and attention of scaled features; for a pooling that is faster together with the encoder."""
+        return self.pool(p, self.encode(p, features), mask, weights)
+
     def _pool(self, p: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor | None, Tensor]:
         p, features = self.prepare(p), inputs[0]
         side = standardise(p, "side", inputs[3])
         if not self.instance_encoder:
             features = standardise(p, "features", features)
-        pooled, attention = self.pool(p, self.encode(p, features), inputs[1], inputs[2])
+        pooled, attention = self.encode_and_pool(p, features, inputs[1], inputs[2])
         return pooled, attention, side
 
     def __call__(self, parameters: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> Tensor:

@@ -36,6 +36,13 @@ class GatedNetwork(PooledNetwork):
         """Gated attention."""
         return gated_attention(instances, mask, weights, p["V"], p["U"], p["w"])
 
+    def encode_and_pool(
+        self, p: Mapping[str, Tensor], features: Tensor, mask: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Both in one."""
+        encoder = (p["encode"], p["encode_bias"]) if self.instance_encoder else ()
+        return gated_attention(features, mask, weights, p["V"], p["U"], p["w"], *encoder)
+
 
 @dataclass(frozen=True)
 class GatedAttention(BagRecipe):
