@@ -303,6 +303,7 @@ def _settings(state: State, belief: Belief) -> dict[str, Any]:
         "models": {
             b.objective.name: {
                 "recipe": b.choice.recipe.type,
+                "settings": {k: v for k, v in b.choice.recipe.to_json().items() if k != "type"},
                 "recipe_hash": recipe_hash(b.choice.recipe),
                 "data_hash": b.choice.fitted.data_hash,
                 "measured": len(b.data),
