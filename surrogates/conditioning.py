@@ -25,6 +25,34 @@ class GaussianBelief(Model, ABC):
     def noise_variance(self, X: Tensor) -> Tensor:
         """Variance of a measurement at X, `batch_shape x q x d`, about its noise-free value: `batch_shape x q x m`."""
 
+    @abstractmethod
+    def belief(self, X: Tensor, noisy: bool) -> tuple[Tensor, Tensor]:
+        """Mean `... x q x m` and covariance `... x (q m) x (q m)`, the outputs of the first point first.
+
+        Args:
+            X: `batch_shape x q x d`.
+            noisy: whether of a measurement.
+        """
+
+    def posterior(
+        self,
+        X: Tensor,
+        output_indices: list[int] | None = None,
+        observation_noise: bool | Tensor = False,
+        posterior_transform: PosteriorTransform | None = None,
+        **kwargs: Any,
+    ) -> Posterior:
+        """The belief at X, `batch_shape x q x d`.
+
+        Raises:
+            UnsupportedError: observation noise is given as a tensor, or there is no such output.
+        """
+        if isinstance(observation_noise, Tensor):
+            raise UnsupportedError("the noise of the belief is its own; observation_noise is True or False")
+        asked = self if output_indices is None else self.subset_output(output_indices)
+        posterior = GPyTorchPosterior(joint_normal(*asked.belief(X, observation_noise)))
+        return posterior if posterior_transform is None else posterior_transform(posterior, X=X)
+
     def condition_on_observations(self, X: Tensor, Y: Tensor, noise: Tensor | None = None, **kwargs: Any) -> Model:
         """The belief after observing Y, `... x n x m`, at X, `... x n x d`.
 
@@ -96,25 +124,12 @@ class ConditionedModel(GaussianBelief):
         """Leading dimensions of the observations."""
         return self.X.shape[:-2]
 
-    def posterior(
-        self,
-        X: Tensor,
-        output_indices: list[int] | None = None,
-        observation_noise: bool = False,
-        posterior_transform: PosteriorTransform | None = None,
-        **kwargs: Any,
-    ) -> Posterior:
-        """The belief at X, `batch_shape x q x d`."""
-        if output_indices is not None:
-            return self.subset_output(output_indices).posterior(
-                X, observation_noise=observation_noise, posterior_transform=posterior_transform, **kwargs
-            )
-        if isinstance(observation_noise, Tensor):
-            raise UnsupportedError("the noise of the belief is its own; observation_noise is True or False")
+    def belief(self, X: Tensor, noisy: bool) -> tuple[Tensor, Tensor]:
+        """Mean and covariance."""
         shape = torch.broadcast_shapes(X.shape[:-2], self.batch_shape)
         both = torch.cat([self.X.expand(*shape, *self.X.shape[-2:]), X.expand(*shape, *X.shape[-2:])], dim=-2)
-        before = self.base.posterior(both)
-        mean, covariance = before.mean.flatten(-2), before.distribution.covariance_matrix
+        before, covariance = self.base.belief(both, False)
+        mean = before.flatten(-2)
         known = self.Y.shape[-2] * self.num_outputs
         seen = covariance[..., :known, :known] + torch.diag_embed(self.noise.flatten(-2).expand(*shape, known))
         cross = covariance[..., :known, known:]
@@ -123,12 +138,9 @@ class ConditionedModel(GaussianBelief):
         missed = (self.Y.flatten(-2) - mean[..., :known]).unsqueeze(-1)
         shift = white.mT @ torch.linalg.solve_triangular(factor, missed, upper=False)
         after = covariance[..., known:, known:] - white.mT @ white
-        if observation_noise:
+        if noisy:
             after = after + torch.diag_embed(self.noise_variance(X).flatten(-2).expand(after.shape[:-1]))
-        posterior = GPyTorchPosterior(
-            joint_normal((mean[..., known:] + shift.squeeze(-1)).unflatten(-1, (-1, self.num_outputs)), after)
-        )
-        return posterior if posterior_transform is None else posterior_transform(posterior, X=X)
+        return (mean[..., known:] + shift.squeeze(-1)).unflatten(-1, (-1, self.num_outputs)), after
 
     def noise_variance(self, X: Tensor) -> Tensor:
         """That of the belief before."""
@@ -171,20 +183,10 @@ class IndependentOutputs(GaussianBelief):
         """Empty: one model."""
         return torch.Size()
 
-    def posterior(
-        self,
-        X: Tensor,
-        output_indices: list[int] | None = None,
-        observation_noise: bool = False,
-        posterior_transform: PosteriorTransform | None = None,
-        **kwargs: Any,
-    ) -> Posterior:
-        """The belief at X, `batch_shape x q x d`."""
-        models = self.models if output_indices is None else [self.models[i] for i in output_indices]
-        parts = [model.posterior(X, observation_noise=observation_noise).distribution for model in models]
-        mean = torch.stack([part.mean for part in parts], dim=-1)
-        posterior = GPyTorchPosterior(joint_normal(mean, interleaved([part.covariance_matrix for part in parts])))
-        return posterior if posterior_transform is None else posterior_transform(posterior, X=X)
+    def belief(self, X: Tensor, noisy: bool) -> tuple[Tensor, Tensor]:
+        """Mean and covariance."""
+        means, covariances = zip(*(model.belief(X, noisy) for model in self.models), strict=True)
+        return torch.cat(means, dim=-1), interleaved(covariances)
 
     def noise_variance(self, X: Tensor) -> Tensor:
         """Of each output."""

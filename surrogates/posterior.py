@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
-from botorch.acquisition.objective import PosteriorTransform
 from botorch.exceptions.errors import UnsupportedError
 from botorch.models.model import Model
-from botorch.posteriors import GPyTorchPosterior, Posterior
 from gpytorch.kernels import Kernel
 from torch import Tensor, nn
 
 from surrogates.bags import Bags
-from surrogates.conditioning import GaussianBelief, interleaved, joint_normal
+from surrogates.conditioning import GaussianBelief, interleaved
 from surrogates.encoders.base import Encoder
 from surrogates.kernel_inputs import kernel_inputs
 from surrogates.kernels import composition_kernel
@@ -174,23 +172,8 @@ class EnsembleBagModel(GaussianBelief):
         """Empty: one model."""
         return torch.Size()
 
-    def posterior(
-        self,
-        X: Tensor,
-        output_indices: list[int] | None = None,
-        observation_noise: bool | Tensor = False,
-        posterior_transform: PosteriorTransform | None = None,
-        **kwargs: Any,
-    ) -> Posterior:
-        """The belief at X, `batch_shape x q x d`.
-
-        Raises:
-            UnsupportedError: observation noise is given as a tensor.
-        """
-        if output_indices is not None:
-            return self.subset_output(output_indices).posterior(
-                X, observation_noise=observation_noise, posterior_transform=posterior_transform, **kwargs
-            )
+    def belief(self, X: Tensor, noisy: bool) -> tuple[Tensor, Tensor]:
+        """Mean and covariance, with a little on the diagonal so that points may occur twice."""
         shape, bags = X.shape[:-1], self.encoder(X)
         predictions = self.ensemble.member_predictions(bags, self.ensemble.predicting)[:, :, self.targets]
         located = self.ensemble.head.location(predictions).unflatten(1, shape)
@@ -199,21 +182,17 @@ class EnsembleBagModel(GaussianBelief):
         deviations = ((located - mean) * factors / math.sqrt(max(len(located) - 1, 1))).movedim(0, -3)
         residuals = [process.covariance(process.inputs(bags).unflatten(0, shape)) for process in self.processes]
         extra = torch.stack([torch.full(shape, JITTER * p.scale**2, dtype=mean.dtype) for p in self.processes], dim=-1)
-        if observation_noise is not False:
-            extra = extra + self._noise(predictions.mean(0), observation_noise).unflatten(0, shape)
+        if noisy:
+            extra = extra + self._noise(predictions.mean(0)).unflatten(0, shape)
         D = deviations.flatten(-2)
-        covariance = D.mT @ D + interleaved(residuals) + torch.diag_embed(extra.flatten(-2))
-        posterior = GPyTorchPosterior(joint_normal(mean, covariance))
-        return posterior if posterior_transform is None else posterior_transform(posterior, X=X)
+        return mean, D.mT @ D + interleaved(residuals) + torch.diag_embed(extra.flatten(-2))
 
     def noise_variance(self, X: Tensor) -> Tensor:
         """Variance of a measurement at X, `batch_shape x q x d`, about its noise-free value: `batch_shape x q x m`."""
         predictions = self.ensemble.predictions(self.encoder(X))[:, self.targets]
-        return self._noise(predictions, True).unflatten(0, X.shape[:-1])
+        return self._noise(predictions).unflatten(0, X.shape[:-1])
 
-    def _noise(self, predictions: Tensor, wanted: bool | Tensor) -> Tensor:
-        if isinstance(wanted, Tensor):
-            raise UnsupportedError("the noise of an ensemble is its own; observation_noise is True or False")
+    def _noise(self, predictions: Tensor) -> Tensor:
         return torch.stack([p.noise(predictions[:, i]) for i, p in enumerate(self.processes)], dim=-1)
 
     def subset_output(self, idcs: list[int]) -> Model:

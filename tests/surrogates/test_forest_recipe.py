@@ -167,21 +167,30 @@ def test_the_belief_is_that_of_the_residual_process(forest_fit, encoder):
     assert torch.allclose(posterior.variance.squeeze(-1), residual, rtol=1e-3)
 
 
-def test_noise_is_not_taken_for_ignorance():
-    """A constant mean under noise that is 8 times larger in one half, as in the tests of ensembles of networks."""
+@pytest.fixture(scope="module")
+def half_loud():
+    # a constant mean under noise that is 8 times larger in one half: sds of the belief without and with noise, of the
+    # quiet and of the loud half, on unseen points, because on others trees repeat what they saw
     rng = torch.Generator().manual_seed(0)
     x = torch.rand(160, 1, generator=rng, dtype=torch.float64)
-    loud = x[:, 0] > 0.5
-    y = torch.where(loud, 0.8, 0.1) * torch.randn(160, generator=rng, dtype=torch.float64)
+    y = torch.where(x[:, 0] > 0.5, 0.8, 0.1) * torch.randn(160, generator=rng, dtype=torch.float64)
     encode = CompositionEncoder((), ("x",))
     model = fit(Forest(), encode(x), Targets.exact(y), seed=0).botorch_model(encode)
-    # trees repeat what they have seen, so that only unseen points tell of noise
-    x = torch.linspace(0, 1, 201, dtype=torch.float64).unsqueeze(1)
-    loud = x[:, 0] > 0.5
-    quiet, noisy = (model.posterior(x, observation_noise=on).variance.squeeze(-1).sqrt() for on in (False, True))
-    assert float(noisy[loud].mean() / noisy[~loud].mean()) > 1.1
-    assert float(quiet[loud].mean() / quiet[~loud].mean()) < 2
-    assert float(quiet[loud].mean()) < 0.5 * float(noisy[loud].mean())
+    new = torch.linspace(0, 1, 201, dtype=torch.float64).unsqueeze(1)
+    sds = [model.posterior(new, observation_noise=on).variance.squeeze(-1).sqrt() for on in (False, True)]
+    return [(float(sd[new[:, 0] <= 0.5].mean()), float(sd[new[:, 0] > 0.5].mean())) for sd in sds]
+
+
+def test_noise_is_not_taken_for_ignorance(half_loud):
+    (calm, loud), (_, noisy) = half_loud
+    assert loud / calm < 2
+    assert loud < 0.5 * noisy
+
+
+@pytest.mark.xfail(strict=True, reason="a forest states nearly one noise for all inputs: a ratio of 1.24")
+def test_noise_is_stated_where_it_is(half_loud):
+    _, (calm, loud) = half_loud
+    assert loud / calm > 2
 
 
 def test_forest_intervals_cover_over_repeated_campaigns():
