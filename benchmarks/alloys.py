@@ -180,17 +180,19 @@ def figure(targets: dict[str, Any]) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    drawn, axes = pyplot.subplots(1, len(targets), figsize=(4.5 * len(targets), 3.4), squeeze=False)
+    drawn, axes = pyplot.subplots(1, len(targets), figsize=(4.8 * len(targets), 3.4), squeeze=False)
+    shown = (("#0072b2", "auto", 0.2), ("#d55e00", "forest", 0.0), ("#8a8a8a", "gp", -0.2))
     for axis, (target, by_split) in zip(axes[0], targets.items(), strict=True):
-        for row, (name, result) in enumerate(by_split.items()):
-            for colour, method in (("#0072b2", "auto"), ("#d55e00", "forest"), ("#8a8a8a", "gp")):
-                found = result["methods"][method]
-                axis.errorbar(found["minus_reference"], row, xerr=found["standard_error"], fmt="o", color=colour,
-                              label=method if row == 0 else None)  # fmt: skip
-            axis.text(axis.get_xlim()[0], row + 0.15, name, fontsize=8)
+        for colour, method, lift in shown:
+            found = [result["methods"][method] for result in by_split.values()]
+            difference, error = ([f[name] for f in found] for name in ("minus_reference", "standard_error"))
+            heights = [row + lift for row in range(len(found))]
+            axis.errorbar(difference, heights, xerr=error, fmt="o", color=colour, label=method)
+        reference = next(iter(by_split.values()))["reference"]
         axis.axvline(0, color="black", linewidth=0.8)
-        axis.set(title=f"{target}, against {result['reference']}", xlabel="difference in R2", yticks=[])
-    axes[0][0].legend(frameon=False)
+        axis.set(title=f"{target}, against {reference}", xlabel="difference in R2", ylim=(-0.6, len(by_split) - 0.4))
+        axis.set_yticks(range(len(by_split)), list(by_split))
+    axes[0][-1].legend(frameon=False, fontsize=8)
     drawn.tight_layout()
     RESULTS.mkdir(exist_ok=True)
     drawn.savefig(RESULTS / "alloys.png", dpi=110)
