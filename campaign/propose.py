@@ -220,8 +220,9 @@ def _fill(state: State, request: Request, wanted: int, seed: int) -> _Picked:
     """A space-filling batch: nothing is learnt yet, so nothing is predicted."""
     indices = open_sample(state, SAMPLE, seed, only=request.only, again=request.again)
     closed = [r.design for r in state.pending] + [s.design for s in state.samples]
-    X, taken = _scaled(state, state.space.X(indices)), [_scaled(state, state.space.x_of(d)[None])[0] for d in closed]
-    rows = spread(X, state.space.stratum(indices), wanted, taken=np.array(taken).reshape(len(taken), X.shape[1]))
+    X = state.space.coordinates(state.space.X(indices))
+    taken = np.array([state.space.x_of(design) for design in closed]).reshape(len(closed), len(state.space.columns))
+    rows = spread(X, state.space.stratum(indices), wanted, taken=state.space.coordinates(taken))
     candidates = [state.space.candidate(int(indices[row])) for row in rows]
     why = "nothing is measured yet" if not state.measured else "too little is measured yet to learn from"
     return _Picked(
@@ -231,12 +232,6 @@ def _fill(state: State, request: Request, wanted: int, seed: int) -> _Picked:
         settings={"acquisition": "space-filling"},
         notes=(f"{why}: this batch fills the space, stratum by stratum, and predicts nothing",),
     )
-
-
-def _scaled(state: State, X: np.ndarray) -> np.ndarray:
-    k = len(state.space.components)
-    shift, scale = state.space.side_scale()
-    return np.concatenate([X[:, :k], (X[:, k:] - np.asarray(shift)) / np.asarray(scale)], axis=1)
 
 
 def _choose(state: State, request: Request, wanted: int, seed: int, stage: Callable[[str], None]) -> _Picked:

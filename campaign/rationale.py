@@ -16,6 +16,7 @@ import torch
 from botorch.exceptions.errors import UnsupportedError
 
 from campaign.belief import Array, Belief, ObjectiveBelief, belief_score, sign
+from campaign.spaces import Space
 from campaign.state import State
 from db.records import Candidate
 from surrogates.explain import agreement, concentration, judge, skill
@@ -141,10 +142,10 @@ def domain(state: State, belief: Belief, candidate: Candidate, x: Array) -> dict
     space, X = state.space, _measured(belief)
     strata = {stratum for b in belief.objectives for stratum in b.data.exact.strata}
     numeric = {name: space.columns.index(name) for name, _, _ in space.numeric_ranges()}
-    discrete = [j for j, name in enumerate(space.columns) if name not in numeric]
-    unseen = [space.columns[j] for j in discrete if x[j] > 0 and not (X[:, j] > 0).any()]
+    seen = {name for row in X for name in space.constituents(row)}
+    unseen = [name for name in space.constituents(x) if name not in seen]
     beyond = [name for name, j in numeric.items() if not X[:, j].min() <= x[j] <= X[:, j].max()]
-    nearest = float(distances(state, x, X).min())
+    nearest = float(distances(space, x, X).min())
     first = belief.objectives[0]
     away = float(first.choice.fitted.domain(first.bags(x[None], [candidate.stratum])).distance)
     where = "inside"
@@ -169,18 +170,15 @@ def _measured(belief: Belief) -> Array:
     return np.stack(list(found.values()))
 
 
-def distances(state: State, x: Array, X: Array) -> Array:
-    """Distance of a design `d` to designs `n x d`: the fraction of the material that differs, other columns scaled."""
-    k = len(state.space.components)
-    _, scale = state.space.side_scale()
-    side = np.abs((X[:, k:] - x[k:]) / np.asarray(scale)) if X.shape[1] > k else np.zeros((len(X), 0))
-    return 0.5 * np.abs(X[:, :k] - x[:k]).sum(axis=1) + side.sum(axis=1)
+def distances(space: Space, x: Array, X: Array) -> Array:
+    """Distance of a design `d` to designs `n x d`: the share of the material that differs, other columns scaled."""
+    return np.abs(space.coordinates(X) - space.coordinates(x[None])).sum(axis=1)
 
 
 def neighbours(state: State, belief: Belief, x: Array) -> list[dict[str, Any]]:
     """The nearest measured samples, with their values in the user's units."""
     first = belief.objectives[0].data.exact
-    away = distances(state, x, first.X)
+    away = distances(state.space, x, first.X)
     found = []
     for row in np.argsort(away, kind="stable")[:NEIGHBOURS]:
         label = first.labels[row]

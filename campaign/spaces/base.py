@@ -90,6 +90,15 @@ class Space(Protocol):
     def side_scale(self) -> tuple[Floats, Floats]:
         """(shift, scale) of the columns after the components, each [d - components]: (x - shift) / scale."""
 
+    def coordinates(self, X: Floats) -> Floats:
+        """Coordinates [n, p] of designs [n, d]; the distance of two designs is the sum of their absolute differences.
+
+        It is the share of the material that differs, plus the difference in every other column over its range.
+        """
+
+    def constituents(self, x: Floats) -> tuple[str, ...]:
+        """What a design [d] is made of and another may lack: its components, its words."""
+
     def side_columns(self) -> tuple[Column, ...]:
         """The design variables that are no fractions: name, kind, unit and, for a category, its words."""
 

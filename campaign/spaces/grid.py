@@ -254,6 +254,14 @@ class GridSpace:
         """Empty: every column is a fraction."""
         return np.empty(0), np.empty(0)
 
+    def coordinates(self, X: Floats) -> Floats:
+        """Halves of the fractions: what one design has more the other has less."""
+        return X / 2
+
+    def constituents(self, x: Floats) -> tuple[str, ...]:
+        """The elements present."""
+        return tuple(name for name, fraction in zip(self.columns, x, strict=True) if fraction > 0)
+
     def side_columns(self) -> tuple[Column, ...]:
         """None: a grid has fractions only."""
         return ()

@@ -237,6 +237,17 @@ class TableSpace:
         scale = np.array(ranges).reshape(-1, 2)
         return scale[:, 0], scale[:, 1]
 
+    def coordinates(self, X: Floats) -> Floats:
+        """Halves of the fractions, numbers over their ranges, and the columns of words."""
+        k = len(self.components)
+        shift, scale = self.side_scale()
+        return np.hstack([X[:, :k] / 2, (X[:, k:] - shift) / scale])
+
+    def constituents(self, x: Floats) -> tuple[str, ...]:
+        """The components present and the words, as `solvent=DMF`."""
+        numbers = {name for name, _, _ in self.numeric_ranges()}
+        return tuple(name for name, value in zip(self.columns, x, strict=True) if value > 0 and name not in numbers)
+
     def side_columns(self) -> tuple[Column, ...]:
         """The number columns, then the columns of words."""
         numbers = [Column(name, "number", unit or None) for name, unit in self._data.units.items()]

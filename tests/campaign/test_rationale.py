@@ -106,7 +106,7 @@ def test_domain_tells_inside_edge_and_outside(start):
 def test_distance_is_the_fraction_that_differs(start):
     state = start(0).state
     x = np.array([1.0, 0, 0, 0])
-    assert distances(state, x, np.array([[0.8, 0.2, 0, 0], [0, 1, 0, 0]])).tolist() == pytest.approx([0.2, 1.0])
+    assert distances(state.space, x, np.array([[0.8, 0.2, 0, 0], [0, 1, 0, 0]])).tolist() == pytest.approx([0.2, 1.0])
 
 
 def test_a_substitution_in_words():
