@@ -181,7 +181,9 @@ def figure(localities: dict[str, Any]) -> None:
 
     from surrogates.explain import METHODS
 
-    drawn, axes = pyplot.subplots(1, len(localities), figsize=(4.5 * len(localities), 3.4), squeeze=False)
+    drawn, axes = pyplot.subplots(
+        1, len(localities), figsize=(4.5 * len(localities), 4), squeeze=False, layout="constrained"
+    )
     for axis, (locality, figures) in zip(axes[0], localities.items(), strict=True):
         for method in ("random", *METHODS):
             curve = figures[method]["curve"]
@@ -191,8 +193,9 @@ def figure(localities: dict[str, Any]) -> None:
         axis.axvline(QUARTER, color="#8a8a8a", linewidth=0.6, linestyle=":")
         axis.set(title=f"locality {locality}", xlabel="instances masked", ylim=(0, None))
     axes[0][0].set_ylabel("movement of the prediction")
-    axes[0][-1].legend(frameon=False, fontsize=7)
-    drawn.tight_layout()
+    drawn.legend(
+        *axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=8
+    )
     RESULTS.mkdir(exist_ok=True)
     drawn.savefig(RESULTS / "explanation.png", dpi=110)
 
