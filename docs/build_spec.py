@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+from dataclasses import is_dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from textwrap import dedent
+from typing import Any, get_args
 
-from campaign.spec import json_schema
+from campaign.spec import RecipeModel, json_schema
+from surrogates.recipes import recipe_from
 
 PAGE = Path(__file__).with_name("spec.md")
 ORDER = (
@@ -53,15 +59,52 @@ def page() -> str:
     for title, name in ORDER:
         part: dict[str, Any] = schema["$defs"][name] if name else schema
         lines += [f"## {title}", "", part["description"], ""]
-        fields = {k: v for k, v in part["properties"].items() if k != "type"}
-        if fields:
+        keys = {k: v for k, v in part["properties"].items() if k != "type"}
+        if keys:
             lines += ["| key | meaning |", "| --- | --- |"]
-        for key, field in fields.items():
+        for key, field in keys.items():
             shown = f"**`{key}`**" if key in part.get("required", ()) else f"`{key}`"
             meaning = field.get("description", "").replace("|", r"\|")
             lines.append(f"| {shown} | {meaning} |")
-        lines += [""] if fields else []
+        lines += [""] if keys else []
+        if name == "RecipeModel":
+            lines += settings()
     return "\n".join(lines).rstrip() + "\n"
+
+
+def settings() -> list[str]:
+    """A table of the settings of each recipe, and of those that several share, without those of their base."""
+    recipes = [type(recipe_from(tag)) for tag in get_args(RecipeModel.model_fields["type"].annotation)]
+    users: dict[type, list[str]] = {}
+    for recipe in recipes:
+        for kind in recipe.__mro__:
+            if declared(kind):
+                users.setdefault(kind, []).append(recipe.type)
+    lines = []
+    for kind, tags in sorted(users.items(), key=lambda item: -len(item[1])):
+        lines += [
+            f"### model: settings of {', '.join(tags)}",
+            "",
+            "| setting | default | meaning |",
+            "| --- | --- | --- |",
+        ]
+        lines += [f"| `{name}` | {default} | {meaning} |" for name, default, meaning in declared(kind)]
+        lines.append("")
+    return lines
+
+
+def declared(kind: type) -> list[tuple[str, str, str]]:
+    """Name, default and docstring of each field that a class itself declares."""
+    if not is_dataclass(kind):
+        return []
+    (body,) = ast.parse(dedent(inspect.getsource(kind))).body
+    found = []
+    for node, after in pairwise(body.body):
+        setting = isinstance(node, ast.AnnAssign) and node.value and "ClassVar" not in ast.unparse(node.annotation)
+        if setting and isinstance(after, ast.Expr):
+            meaning = " ".join(ast.literal_eval(after.value).split())
+            found.append((node.target.id, str(getattr(kind, node.target.id)), meaning))
+    return found
 
 
 if __name__ == "__main__":

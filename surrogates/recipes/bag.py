@@ -143,7 +143,9 @@ class BagRecipe(Recipe):
     members: int = 3
     """Members for each of the five folds."""
     epochs: int = 200
+    """Passes over the training rows at most, over which the learning rate falls to 0."""
     batch: int = 16
+    """Rows of one step."""
     rate: float = 1e-2
     """Learning rate at the start."""
     decay: float = 1e-2
