@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -59,6 +60,8 @@ class State:
     """Sequence number of the last event that recorded results; 0 before the first."""
     last_batch: int
     """Sequence number of the last event that recommended a batch; 0 before the first."""
+    artifacts: Path
+    """Folder for what can be computed again."""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -112,8 +115,8 @@ class State:
     def composition(self, sample: Sample) -> Mapping[str, float | str]:
         """What a sample is known to be: its design, with the measured composition in place of the target's."""
         rows = self.measured.get((sample.id, COMPOSITION), ())
-        if not rows or rows[-1].composition is None:
-            return sample.design
+        if not self.space.components or not rows or rows[-1].composition is None:
+            return sample.design  # a structure keeps its sites, whatever composition was found beside it
         target = {k: v for k, v in sample.design.items() if k not in self.space.components}
         return {**target, **rows[-1].composition}
 
@@ -192,6 +195,7 @@ def load_state(store: Store, name: str) -> State:
         statuses=statuses,
         last_result=max((e.seq for e in events if e.kind in RESULT_KINDS), default=0),
         last_batch=max((e.seq for e in events if e.kind == BATCH_RECOMMENDED), default=0),
+        artifacts=store.artifacts,
     )
 
 

@@ -20,6 +20,9 @@ VARIABLE = "SITELOOP_DB"
 
 DEFAULT_URL = "sqlite:///siteloop.db"
 
+ARTIFACTS = "SITELOOP_ARTIFACTS"
+"""Environment variable that names the folder of what can be computed again."""
+
 WAIT_SECONDS = 30
 """How long a write waits for another one before it gives up."""
 
@@ -55,6 +58,15 @@ def parse(address: str | None) -> URL:
         what = f"{shown(url)!r} does not name a plain file, in which a campaign can be kept"
         raise InvalidInput(Problem(where, what, "write sqlite:///folder/siteloop.db, with four slashes for /folder"))
     return url.set(database=str(Path(url.database).absolute()))
+
+
+def artifacts(url: URL) -> Path:
+    """Folder of what can be computed again: `$SITELOOP_ARTIFACTS`, else `lab.db.artifacts` beside `lab.db`.
+
+    Of a PostgreSQL database it lies in the current folder, under the name of the database.
+    """
+    given = os.environ.get(ARTIFACTS)
+    return Path(given or f"{url.database}.artifacts").absolute()
 
 
 def shown(url: URL) -> str:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -125,6 +126,11 @@ class Store:
     def url(self) -> str:
         """The address of the database, without its password."""
         return engines.shown(self._engine.url)
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder for what can be computed again, such as the features of structures; it may be missing, or deleted."""
+        return engines.artifacts(self._engine.url)
 
     def close(self) -> None:
         """Give back all connections."""

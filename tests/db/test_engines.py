@@ -179,3 +179,12 @@ def test_a_write_that_cannot_begin_is_a_conflict(tmp_path, monkeypatch):
         other.execute("ROLLBACK")
         other.close()
         assert store.append(CAMPAIGN, "note", {}, by="ada").seq == 4
+
+
+def test_what_can_be_computed_again_lies_beside_the_database_or_where_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.delenv("SITELOOP_ARTIFACTS", raising=False)
+    with Store.open(f"sqlite:///{tmp_path}/lab.db", create=True) as store:
+        assert store.artifacts == tmp_path / "lab.db.artifacts"
+        assert not store.artifacts.exists()
+        monkeypatch.setenv("SITELOOP_ARTIFACTS", str(tmp_path / "elsewhere"))
+        assert store.artifacts == tmp_path / "elsewhere"
