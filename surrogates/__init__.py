@@ -17,8 +17,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from surrogates.bags import Bags, Targets
     from surrogates.choice import choose
+    from surrogates.encoders.cache import FeatureCache
+    from surrogates.encoders.chgnet import CHGNetPotential
     from surrogates.encoders.elements import CompositionEncoder
+    from surrogates.encoders.sites import SiteChoice, encode_sites, site_bags, stream_sites
     from surrogates.encoders.steps import StepEncoder
+    from surrogates.encoders.structures import SiteEncoder
+    from surrogates.encoders.uma import UMAPotential
     from surrogates.fitted import Fitted, fit, load
     from surrogates.pretraining import Pretrained, pretrain
     from surrogates.recipes.blend import Blend
@@ -34,7 +39,9 @@ __all__ = [
     "GP",
     "Bags",
     "Blend",
+    "CHGNetPotential",
     "CompositionEncoder",
+    "FeatureCache",
     "Fitted",
     "Forest",
     "GatedAttention",
@@ -43,19 +50,27 @@ __all__ = [
     "MultiheadAttention",
     "NamedPool",
     "Pretrained",
+    "SiteChoice",
+    "SiteEncoder",
     "StepEncoder",
     "Targets",
     "Transformer",
+    "UMAPotential",
     "choose",
+    "encode_sites",
     "fit",
     "load",
     "pretrain",
+    "site_bags",
+    "stream_sites",
 ]
 
 _HOMES = {
     "Bags": "surrogates.bags",
     "Blend": "surrogates.recipes.blend",
+    "CHGNetPotential": "surrogates.encoders.chgnet",
     "CompositionEncoder": "surrogates.encoders.elements",
+    "FeatureCache": "surrogates.encoders.cache",
     "Fitted": "surrogates.fitted",
     "Forest": "surrogates.recipes.forest",
     "GP": "surrogates.recipes.gp",
@@ -65,13 +80,19 @@ _HOMES = {
     "MultiheadAttention": "surrogates.recipes.multihead",
     "NamedPool": "surrogates.recipes.named",
     "Pretrained": "surrogates.pretraining",
+    "SiteChoice": "surrogates.encoders.sites",
+    "SiteEncoder": "surrogates.encoders.structures",
     "StepEncoder": "surrogates.encoders.steps",
     "Targets": "surrogates.bags",
     "Transformer": "surrogates.recipes.transformer",
+    "UMAPotential": "surrogates.encoders.uma",
     "choose": "surrogates.choice",
+    "encode_sites": "surrogates.encoders.sites",
     "fit": "surrogates.fitted",
     "load": "surrogates.fitted",
     "pretrain": "surrogates.pretraining",
+    "site_bags": "surrogates.encoders.sites",
+    "stream_sites": "surrogates.encoders.sites",
 }
 
 

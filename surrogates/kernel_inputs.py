@@ -86,6 +86,13 @@ class CompositionInputs:
         return torch.cat([smooth_sqrt(weights), weights @ self.axes, bags.side.double()], dim=1)
 
 
+ROUNDING = 1e-5
+"""Features that vary by less than this share of their size are constant: a potential computes in float32."""
+NEGLIGIBLE = 1e-3
+"""Principal components whose singular value is less than this share of the largest are left out; what comes from
+outside the training data would be thrown far along them."""
+
+
 @dataclass(frozen=True, eq=False)
 class ContentInputs:
     """Principal components of the weighted mean of the instances' features, and the side columns, each of range 1.
@@ -109,10 +116,10 @@ class ContentInputs:
         """The inputs that bags like these have."""
         content, side = _content(bags).detach(), bags.side.double().detach()
         centre, sd = content.mean(0), content.std(0, correction=0)
-        varies = sd > 1e-9 * content.abs().amax(0)
+        varies = sd > ROUNDING * content.abs().amax(0)
         weight = torch.where(varies, 1 / sd, torch.zeros_like(sd))
         _, singular, axes = torch.linalg.svd((content - centre) * weight, full_matrices=False)
-        kept = min(CONTENT, max(1, int((singular > 1e-6 * singular.max()).sum())))
+        kept = min(CONTENT, max(1, int((singular > NEGLIGIBLE * singular.max()).sum())))
         loadings = weight.unsqueeze(1) * axes[:kept].T
         reached = (content - centre) @ loadings
         reach = reached.amax(0) - reached.amin(0)

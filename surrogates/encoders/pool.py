@@ -1,8 +1,9 @@
-"""A pool of bags that were encoded before, as the designs of a discrete space: X is the row number."""
+"""Discrete designs: X is one column, a whole number, and the bags are known by what they hold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -14,9 +15,58 @@ from torch import Tensor
 from surrogates.bags import Bags
 
 
+def whole_numbers(X: Tensor, count: int | None = None) -> list[int]:
+    """The designs `... x 1` as row numbers from 0 on, leading dimensions flattened.
+
+    Args:
+        X: designs, `... x 1`.
+        count: rows that there are; by default any number.
+
+    Raises:
+        ValueError: X has more than one column, or holds what is no row number.
+        UnsupportedError: X asks for gradients.
+    """
+    if X.requires_grad:
+        raise UnsupportedError("a pool is discrete and has no gradients; choose from its rows instead")
+    if X.shape[-1] != 1:
+        raise ValueError(f"X must have one column, the row number, not {X.shape[-1]}")
+    values = X.reshape(-1)
+    wrong = (values != values.round()) | (values < 0) | (values >= (math.inf if count is None else count))
+    if wrong.any():
+        pool = "any pool" if count is None else f"a pool of {count}"
+        raise ValueError(f"{float(values[wrong][0]):g} is no row of {pool}")
+    return [int(value) for value in values.tolist()]
+
+
+def contents(bags: Bags) -> list[bytes]:
+    """A key of what each bag holds: its instances with their weights, in order, and its side information.
+
+    Padding, the stratum, the labels and the dtype do not count.
+    """
+    features, weights, side = (t.detach().cpu().double() for t in (bags.features, bags.weights, bags.side))
+    rows = torch.cat([features, weights.unsqueeze(-1)], dim=-1)
+    mask = bags.mask.cpu()
+    return [
+        sha256(torch.cat([rows[i][mask[i]].flatten(), side[i]]).numpy().tobytes()).digest() for i in range(len(bags))
+    ]
+
+
+def known_designs(known: Mapping[bytes, int], bags: Bags) -> Tensor:
+    """The design of each bag by what it holds, `n x 1`, float64.
+
+    Raises:
+        ValueError: a bag is not known.
+    """
+    found = [known.get(key) for key in contents(bags)]
+    missing = [i for i, number in enumerate(found) if number is None]
+    if missing:
+        raise ValueError(f"{len(missing)} of {len(bags)} bags are not in the pool, the first is row {missing[0]}")
+    return torch.tensor(found, dtype=torch.float64).unsqueeze(1)
+
+
 @dataclass(frozen=True, eq=False)
 class BagPool:
-    """Bags by row number: structures whose sites were encoded once, routes, or any bags given as tensors."""
+    """Bags by row number: routes, or any bags given as tensors, encoded before."""
 
     bags: Bags
 
@@ -27,21 +77,15 @@ class BagPool:
             ValueError: X has more than one column, or holds what is no row number.
             UnsupportedError: X asks for gradients.
         """
-        if X.requires_grad:
-            raise UnsupportedError("a pool is discrete and has no gradients; choose from its rows instead")
-        if X.shape[-1] != 1:
-            raise ValueError(f"X must have one column, the row number, not {X.shape[-1]}")
-        rows = X.reshape(-1).long()
-        wrong = (rows != X.reshape(-1)) | (rows < 0) | (rows >= len(self.bags))
-        if wrong.any():
-            raise ValueError(f"{float(X.reshape(-1)[wrong][0]):g} is no row of a pool of {len(self.bags)}")
-        found = self.bags[rows]
+        found = self.bags[whole_numbers(X, len(self.bags))]
         return found if stratum is None else replace(found, stratum=tuple(stratum))
 
     @cached_property
     def _rows(self) -> dict[bytes, int]:
-        keys = _contents(self.bags)
-        return {key: len(keys) - 1 - i for i, key in enumerate(reversed(keys))}
+        rows: dict[bytes, int] = {}
+        for row, key in enumerate(contents(self.bags)):
+            rows.setdefault(key, row)
+        return rows
 
     def designs(self, bags: Bags) -> Tensor:
         """The row number of each bag, `n x 1`, float64, known by its tensors; the first where equal bags occur twice.
@@ -49,15 +93,4 @@ class BagPool:
         Raises:
             ValueError: a bag is not in the pool.
         """
-        rows = [self._rows.get(key) for key in _contents(bags)]
-        missing = [i for i, row in enumerate(rows) if row is None]
-        if missing:
-            raise ValueError(f"{len(missing)} of {len(bags)} bags are not in the pool, the first is row {missing[0]}")
-        return torch.tensor(rows, dtype=torch.float64).unsqueeze(1)
-
-
-def _contents(bags: Bags) -> list[bytes]:
-    """A key of each bag's tensors; its stratum and the dtype do not count."""
-    tensors = (bags.features, bags.mask, bags.weights, bags.side)
-    rows = torch.cat([tensor.flatten(1).double() for tensor in tensors], dim=1)
-    return [sha256(row.tobytes()).digest() for row in rows.numpy()]
+        return known_designs(self._rows, bags)

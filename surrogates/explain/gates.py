@@ -118,15 +118,16 @@ def judge(
     *,
     measured: int,
     skill: Skill,
-    concentration: float,
+    concentration: float | None,
     instances: float,
-    agreement: float,
+    agreement: float | None,
     distance: float,
     unit: Unit = "target",
 ) -> Verdict:
     """Whether an attribution may be shown: of one bag, or of many with the means over them.
 
-    A number that is NaN fails its gate: what could not be checked has not passed.
+    A number that is NaN fails its gate: what could not be checked has not passed. A gate that does not apply is None:
+    concentration to effects of single changes, each with its own sd; agreement where fewer than three can be ranked.
 
     Args:
         measured: samples with an exact value that the model has learned from.
@@ -156,14 +157,8 @@ def judge(
             "withheld" if unit == "target" else "indicative",
             f"{distance:.2f} times the distance that counts as inside the training data; at most 1 is inside",
         ),
-        _concentration(concentration, instances, low, high),
-        _check(
-            "agreement",
-            agreement >= AGREEMENT,
-            "indicative" if agreement > 0 else "withheld",
-            f"rank correlation with another method {agreement:.2f}; at least {AGREEMENT:g} is agreement"
-            + ("" if agreement > 0 else ", and this is none"),
-        ),
+        *([] if concentration is None else [_concentration(concentration, instances, low, high)]),
+        *([] if agreement is None else [_agreement(agreement)]),
         _check(
             "measured",
             measured >= MEASURED,
@@ -176,6 +171,13 @@ def judge(
 
 def _check(gate: str, passed: bool, otherwise: State, text: str) -> Check:
     return Check(gate, "reliable" if passed else otherwise, text)
+
+
+def _agreement(found: float) -> Check:
+    text = f"rank correlation with another method {found:.2f}; at least {AGREEMENT:g} is agreement"
+    if found > 0:
+        return _check("agreement", found >= AGREEMENT, "indicative", text)
+    return Check("agreement", "withheld", f"{text}, and this is none")
 
 
 def _concentration(found: float, instances: float, low: float, high: float) -> Check:
