@@ -13,6 +13,7 @@ from botorch.optim import optimize_acqf_discrete
 from botorch.utils.safe_math import logmeanexp
 from torch import Tensor
 
+from acquisition.feasibility import Bound, Feasibility, log_feasibility, seek, too_unlikely
 from acquisition.objectives import Goal, score
 from acquisition.pool import N_SAMPLES, CachedPool, CachedSampler
 
@@ -38,29 +39,47 @@ class Selection:
     values: list[float]
 
 
-def shortlist(model: Model, chunks: Iterable[Tensor], goals: Sequence[Goal], *, size: int = JOINT_LIMIT) -> Tensor:
+def shortlist(
+    model: Model,
+    chunks: Iterable[Tensor],
+    goals: Sequence[Goal],
+    *,
+    constraints: Sequence[Bound] = (),
+    seeking: bool = False,
+    size: int = JOINT_LIMIT,
+) -> Tensor:
     """Row numbers of the `size` most promising candidates of a pool that is too large to be believed jointly.
 
     Args:
-        model: BoTorch model with `m` outputs.
+        model: BoTorch model with an output for each goal, then one for each constraint.
         chunks: the pool in pieces of `chunk x d`; row numbers count through all of them.
-        goals: one per output.
+        goals: one per objective.
+        constraints: one per further output. An infeasible candidate ranks as the least promising of all, so that each
+            ranks by its expectation, and those below a bound's `least` probability come last.
+        seeking: nothing feasible is known: rank by the probability of feasibility alone.
         size: how many rows to keep.
 
     Returns:
         Sorted row numbers, at most `size`. A candidate ranks by the best score within `OPTIMISM` sds of its
         mean, summed over objectives after scaling each by its spread. Memory: one chunk, and one number a candidate.
     """
-    bounds = []
+    bounds, log_probabilities, late = [], [], []
     with torch.no_grad():
         for X in chunks:
             posterior = model.posterior(X.unsqueeze(-2))
             mean, sd = posterior.mean.squeeze(-2), posterior.variance.clamp_min(0).sqrt().squeeze(-2)
             optimistic = [goal.score(_nearest(goal, mean[:, j], OPTIMISM * sd[:, j])) for j, goal in enumerate(goals)]
             bounds.append(torch.stack(optimistic, dim=-1))
-    bound = torch.cat(bounds)
+            constrained = mean[:, len(goals) :], sd[:, len(goals) :]
+            log_probabilities.append(log_feasibility(constraints, *constrained))
+            late.append(too_unlikely(constraints, *constrained))
+    bound, log_probability = torch.cat(bounds), torch.cat(log_probabilities)
     spread = bound.std(dim=0).clamp_min(1e-12) if len(bound) > 1 else torch.ones_like(bound[0])
-    keep = (bound / spread).sum(-1).topk(min(size, len(bound))).indices
+    promise = (bound / spread).sum(-1)
+    if constraints:
+        promise = log_probability if seeking else torch.lerp(promise.amin(), promise, log_probability.exp())
+        promise = torch.where(torch.cat(late), promise - 1 - (promise.amax() - promise.amin()), promise)
+    keep = promise.topk(min(size, len(promise))).indices
     return keep.sort().values
 
 
@@ -84,22 +103,31 @@ def choose(
     X_pending: Tensor | None = None,
     beta: float = 4.0,
     noise_variance: Sequence[float] = (),
+    constraints: Sequence[Bound] = (),
 ) -> Selection:
     """Choose `q` distinct rows of a pool, jointly and around the pending ones.
 
+    With constraints the improvements are those of feasible candidates over the best feasible rival, the candidate's own
+    feasibility entering by its exact probability (Gardner et al. 2014; Letham et al. 2019); UCB and greedy take an
+    infeasible candidate for as bad as the worst of the pool, in expectation; Thompson takes the best feasible one of a
+    joint sample, or the smallest violation where there is none (Eriksson and Poloczek 2021); max_variance is not
+    weighted. Candidates below a bound's `least` probability come after all others. As long as nothing measured is
+    feasible, all but max_variance look for something that is.
+
     Args:
-        model: BoTorch model with `m` outputs, oriented to larger is better.
+        model: BoTorch model with an output for each goal, oriented to larger is better, then one for each constraint.
         X: the pool, `n x d`, without measured or pending candidates.
         q: batch size; all of the pool where it is smaller.
         acquisition: one of `ACQUISITIONS`. With several goals the two improvements become
             qLogNEHVI (Daulton et al. 2021; Ament et al. 2023).
-        goals: one per output.
+        goals: one per objective.
         X_observed: designs measured so far, `n_obs x d`; the baseline of the noisy improvements.
-        best_observed: best measured score, the incumbent of qLogEI.
+        best_observed: best measured score of what is feasible, the incumbent of qLogEI; -inf if nothing is.
         seed: of the joint samples.
         X_pending: designs recommended and not yet measured, `n_pending x d`.
         beta: of the upper confidence bound (Srinivas et al. 2010).
-        noise_variance: of one measurement of each output; max-variance counts a pick as measured with it.
+        noise_variance: of one measurement of each objective; max-variance counts a pick as measured with it.
+        constraints: bounds of the outputs after the objectives.
 
     Raises:
         ValueError: the acquisition is unknown, or the pool is empty.
@@ -114,77 +142,86 @@ def choose(
     pool = CachedPool(model, torch.cat([X, X_pending, X_observed]), seed=seed, n_samples=draws)
     rows = torch.arange(len(pool.mean), dtype=X.dtype).unsqueeze(-1)
     pending, observed = rows[n : n + len(X_pending)], rows[n + len(X_pending) :]
-    if acquisition == "Thompson":
-        return _thompson(pool, n, q, goals)
-    if acquisition == "greedy":
-        return _top(_total(goals, pool.mean)[:n], q)
+    feasible = Feasibility(pool, n, constraints)
+    waiting = pending.squeeze(-1).long().tolist()
     if acquisition == "max_variance":
-        return _max_variance(pool, n, q, pending.squeeze(-1).long().tolist(), noise_variance)
+        return _max_variance(feasible, q, waiting, noise_variance, len(goals))
+    if constraints and best_observed == -torch.inf:
+        return Selection(*seek(feasible, q, waiting))
+    if acquisition == "Thompson":
+        return _thompson(feasible, q, goals)
+    if acquisition == "greedy":
+        total = _total(goals, pool.mean)[:n]
+        return _top(feasible, feasible.weighed(total, total.amin(), slice(n)), q)
     if len(goals) > 1:
-        return _hypervolume(pool, rows[:n], q, goals, observed, pending)
+        return _hypervolume(feasible, rows[:n], q, goals, observed, pending)
     if acquisition == "UCB":
-        samples = score(goals, pool.samples).squeeze(-1)
-        return _upper_bound(samples[:, :n], samples[:, n : n + len(pending)], q, beta)
-    baseline = [] if acquisition == "qLogEI" else observed.squeeze(-1).long().tolist()
-    floor = best_observed if acquisition == "qLogEI" else -torch.inf
-    return _improvement(pool, n, q, goals[0], pending.squeeze(-1).long().tolist() + baseline, floor)
+        return _upper_bound(feasible, q, goals, len(pending), beta)
+    if acquisition == "qLogEI":
+        return _improvement(feasible, q, goals[0], waiting, best_observed)
+    rivals = waiting + observed.squeeze(-1).long().tolist()
+    # where a joint sample makes no rival feasible, the worst of all samples is to be beaten
+    floor = float(goals[0].score(pool.samples[..., 0]).amin()) if constraints else -torch.inf
+    return _improvement(feasible, q, goals[0], rivals, floor)
 
 
-def _improvement(pool: CachedPool, n: int, q: int, goal: Goal, rivals: list[int], floor: float) -> Selection:
+def _improvement(feasible: Feasibility, q: int, goal: Goal, rivals: list[int], floor: float) -> Selection:
     """Greedy log expected improvement on the best rival, exact in the candidate (Letham 2019; Ament et al. 2023).
 
     The rivals are sampled jointly: pending candidates, the picks so far and, for the noisy improvement, the measured
     designs. Given each sample of theirs a candidate is Gaussian and its improvement has a closed form, so that the only
-    Monte-Carlo error is in the incumbent. With one rival-free pick it is LogEI itself.
+    Monte-Carlo error is in the incumbent. With one rival-free pick it is LogEI itself, or constrained LogEI.
 
     Args:
-        pool: the belief.
-        n: candidates, the first rows of the pool.
+        feasible: the belief and its constraints.
         q: how many to pick.
-        goal: what is wanted of the one output.
-        rivals: rows whose best is to be beaten; every pick joins them.
+        goal: what is wanted of the first output.
+        rivals: rows whose best is to be beaten where it is feasible; every pick joins them.
         floor: a score to be beaten in any case.
     """
+    pool, n = feasible.pool, feasible.n
     rivals = list(rivals)
     picked: list[int] = []
     values: list[float] = []
     for _ in range(q):
         mean, sd = pool.given(rivals, n)
-        scores = goal.score(pool.samples[:, rivals, 0])
+        scores = goal.score(pool.samples[:, rivals, 0]).where(feasible.holds(rivals), -torch.inf)
         best = torch.cat([scores, scores.new_full((len(scores), 1), floor)], dim=1).amax(1)
-        gain = logmeanexp(goal.log_improvement(mean, sd, best.unsqueeze(-1)), dim=0)
-        gain[picked] = -torch.inf
-        row = int(gain.argmax())
+        improvement = goal.log_improvement(mean, sd, best.unsqueeze(-1))
+        gain = logmeanexp(improvement + feasible.log_given(rivals), dim=0)
+        row = feasible.best(gain, picked)
         picked.append(row)
         values.append(float(gain[row]))
         rivals.append(row)
     return Selection(picked, values)
 
 
-def _upper_bound(samples: Tensor, pending: Tensor, q: int, beta: float) -> Selection:
+def _upper_bound(feasible: Feasibility, q: int, goals: Sequence[Goal], pending: int, beta: float) -> Selection:
     """Greedy Monte-Carlo upper confidence bound (Wilson et al. 2017, eq. 5): the mean of the batch's best bound."""
-
-    def bounds(values: Tensor) -> Tensor:
-        mean = values.mean(0)
-        return mean + (beta * torch.pi / 2) ** 0.5 * (values - mean).abs()
-
-    upper = bounds(samples)
-    best = bounds(pending).amax(1) if pending.shape[1] else torch.full_like(samples[:, 0], -torch.inf)
+    n = feasible.n
+    samples = score(goals, feasible.pool.samples).squeeze(-1)[:, : n + pending]
+    mean = samples.mean(0)
+    upper = mean + (beta * torch.pi / 2) ** 0.5 * (samples - mean).abs()
+    upper = feasible.weighed(upper, upper.mean(0).amin(), slice(n + pending))
+    best = upper[:, n:].amax(1) if pending else torch.full_like(upper[:, 0], -torch.inf)
     picked: list[int] = []
     values: list[float] = []
     for _ in range(q):
-        value = torch.maximum(upper, best.unsqueeze(1)).mean(0)
-        value[picked] = -torch.inf
-        picked.append(int(value.argmax()))
+        value = torch.maximum(upper[:, :n], best.unsqueeze(1)).mean(0)
+        picked.append(feasible.best(value, picked))
         values.append(float(value[picked[-1]]))
         best = torch.maximum(best, upper[:, picked[-1]])
     return Selection(picked, values)
 
 
 def _hypervolume(
-    pool: CachedPool, choices: Tensor, q: int, goals: Sequence[Goal], observed: Tensor, pending: Tensor
+    feasible: Feasibility, choices: Tensor, q: int, goals: Sequence[Goal], observed: Tensor, pending: Tensor
 ) -> Selection:
-    """Several objectives: BoTorch's qLogNEHVI (Daulton et al. 2021; Ament et al. 2023) on the pool's samples."""
+    """Several objectives: BoTorch's qLogNEHVI (Daulton et al. 2021; Ament et al. 2023) on the pool's samples.
+
+    Constraints enter by BoTorch's own smoothed indicator, in sds of each.
+    """
+    pool = feasible.pool
     measured = score(goals, pool.mean)[observed.squeeze(-1).long()]
     # a tenth of the range below the worst of the measured (Ishibuchi et al. 2011)
     reference = measured.amin(0) - 0.1 * (measured.amax(0) - measured.amin(0)).clamp_min(1e-6)
@@ -194,12 +231,21 @@ def _hypervolume(
         observed,
         sampler=CachedSampler(HYPERVOLUME_SAMPLES),
         objective=GenericMCMultiOutputObjective(lambda samples, X=None: score(goals, samples)),
+        constraints=feasible.callables() or None,
         X_pending=pending if len(pending) else None,
         cache_root=False,
         prune_baseline=False,
     )
-    picked, values = optimize_acqf_discrete(function, q=q, choices=choices, max_batch_size=SCORING_CHUNK)
-    return Selection([int(i) for i in picked.squeeze(-1)], [float(v) for v in values.reshape(-1)])
+    picked: list[int] = []
+    values: list[float] = []
+    for some in (choices[~feasible.late], choices[feasible.late]):
+        wanted = min(q - len(picked), len(some))
+        if wanted:
+            function.set_X_pending(torch.cat([pending, choices[picked]]) if len(pending) + len(picked) else None)
+            found, gain = optimize_acqf_discrete(function, q=wanted, choices=some, max_batch_size=SCORING_CHUNK)
+            picked += [int(i) for i in found.squeeze(-1)]
+            values += [float(v) for v in gain.reshape(-1)]
+    return Selection(picked, values)
 
 
 def _total(goals: Sequence[Goal], values: Tensor) -> Tensor:
@@ -210,25 +256,29 @@ def _total(goals: Sequence[Goal], values: Tensor) -> Tensor:
     )
 
 
-def _top(scores: Tensor, q: int) -> Selection:
-    best = scores.topk(q)
-    return Selection(best.indices.tolist(), best.values.tolist())
-
-
-def _thompson(pool: CachedPool, n: int, q: int, goals: Sequence[Goal]) -> Selection:
-    """Each pick is the best row of one joint sample (Thompson 1933); rows taken already are passed over."""
-    scores = _total(goals, pool.samples[:q, :n])
+def _top(feasible: Feasibility, scores: Tensor, q: int) -> Selection:
     picked: list[int] = []
-    for sample in scores:
-        sample[picked] = -torch.inf
-        picked.append(int(sample.argmax()))
+    for _ in range(q):
+        picked.append(feasible.best(scores, picked))
+    return Selection(picked, scores[picked].tolist())
+
+
+def _thompson(feasible: Feasibility, q: int, goals: Sequence[Goal]) -> Selection:
+    """Each pick is the best row of one joint sample (Thompson 1933); rows taken already are passed over."""
+    scores = _total(goals, feasible.pool.samples[:q, : feasible.n])
+    picked: list[int] = []
+    for i, sample in enumerate(scores):
+        picked.append(feasible.best(feasible.ranks(i, sample), picked))
     return Selection(picked, [float(sample[row]) for sample, row in zip(scores, picked, strict=True)])
 
 
-def _max_variance(pool: CachedPool, n: int, q: int, pending: list[int], noise_variance: Sequence[float]) -> Selection:
+def _max_variance(
+    feasible: Feasibility, q: int, pending: list[int], noise_variance: Sequence[float], m: int
+) -> Selection:
     """The row whose noise-free value is least known, given that the picks before it are measured (Seo et al. 2000)."""
-    scale = pool.covariance.diagonal(dim1=-2, dim2=-1).mean(-1).clamp_min(1e-300)
-    covariance = (pool.covariance / scale[:, None, None]).clone()
+    believed = feasible.pool.covariance[:m]
+    scale = believed.diagonal(dim1=-2, dim2=-1).mean(-1).clamp_min(1e-300)
+    covariance = (believed / scale[:, None, None]).clone()
     given = torch.tensor(noise_variance or [0.0] * len(scale), dtype=scale.dtype)
     noise = (given / scale).clamp_min(1e-9)
 
@@ -241,9 +291,8 @@ def _max_variance(pool: CachedPool, n: int, q: int, pending: list[int], noise_va
     picked: list[int] = []
     values: list[float] = []
     for _ in range(q):
-        variance = covariance.diagonal(dim1=-2, dim2=-1).sum(0)[:n].clone()
-        variance[picked] = -torch.inf
-        picked.append(int(variance.argmax()))
+        variance = covariance.diagonal(dim1=-2, dim2=-1).sum(0)[: feasible.n]
+        picked.append(feasible.best(variance, picked))
         values.append(float(variance[picked[-1]]))
         measure(picked[-1])
     return Selection(picked, values)

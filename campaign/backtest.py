@@ -47,6 +47,9 @@ class Protocol:
         if len(spec.objectives) > 1:
             what = f"a replay follows one objective, the spec has {len(spec.objectives)}"
             found.append(Problem("spec, objectives", what, "write a spec with the one to replay"))
+        if spec.outcome_constraints:
+            what = "a replay follows one objective, and the spec has outcome constraints"
+            found.append(Problem("spec, outcome_constraints", what, "write a spec without them to replay"))
         if found:
             raise UsageError(found)
 

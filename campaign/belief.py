@@ -1,7 +1,8 @@
 """What a campaign believes: its data as training tensors, one calibrated surrogate an objective, and their answers.
 
 Inside, larger is better: a minimised objective is negated on its way in and turned back on its way out, so that
-minimising y and maximising -y are the same computation. A matched objective stays as measured.
+minimising y and maximising -y are the same computation. A matched objective stays as measured. A constraint is believed
+like an objective of its own; one with an upper limit only like a minimised one.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from botorch.models.model import Model, ModelList
 from numpy.typing import NDArray
 from torch import Tensor
 
+from acquisition.feasibility import Bound
 from acquisition.objectives import Goal
+from campaign.encoding import encoder_of
+from campaign.outcomes import OutcomeConstraint
 from campaign.spec import Objective, RecipeModel
 from campaign.state import State
 from surrogates.bags import Bags, Targets
 from surrogates.choice import ENOUGH, GROWTH, Choice, choose, needs_rescoring
 from surrogates.conformal import Withheld, adaptive_alpha
-from surrogates.encoders.elements import CompositionEncoder
+from surrogates.encoders.base import Encoder
 from surrogates.recipes import recipe_from
 
 Array = NDArray[np.float64]
@@ -102,13 +106,9 @@ def training(state: State, objective: Objective) -> Training:
     )
 
 
-def encoder(state: State) -> CompositionEncoder:
-    """The encoder of a space without structures: its fractions are instances, its other columns side information."""
-    space = state.space
-    shift, scale = space.side_scale()
-    return CompositionEncoder(
-        space.components, space.columns[len(space.components) :], (shift.tolist(), scale.tolist())
-    )
+def encoder(state: State) -> Encoder:
+    """What turns the campaign's designs into bags."""
+    return encoder_of(state.space, state.spec.encoder, state.artifacts)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class ObjectiveBelief:
     scored_at: int
     """Number of measurements when the recipes were last compared."""
     model: Model
-    encode: CompositionEncoder
+    encode: Encoder
     alphas: Mapping[float, float]
     """Nominal level -> working miscoverage, which follows the coverage realised so far."""
 
@@ -197,21 +197,82 @@ class ObjectiveBelief:
             noisy = self.model.posterior(X, observation_noise=True).variance
             return float((noisy - self.model.posterior(X).variance).mean().clamp_min(0))
 
-    def best_measured(self) -> float:
-        """Best measured score, larger is better; censored values do not count."""
-        return float(goal(self.objective).score(self.data.exact.targets.value).max())
+
+@dataclass(frozen=True)
+class ConstraintBelief:
+    """What is believed about an outcome constraint."""
+
+    constraint: OutcomeConstraint
+    believed: ObjectiveBelief
+    """Its metric, as if it were an objective."""
+
+    @property
+    def bound(self) -> Bound:
+        """As `acquisition` takes it, oriented like the model: an upper limit is a lower one of the negative."""
+        c = self.constraint
+        if c.min is None and c.max is not None:
+            return Bound(low=-c.max, least=c.min_probability)
+        return Bound(c.min, c.max, c.min_probability)
+
+    def probability(self, X: Array) -> Array:
+        """Probability that the noise-free values of designs `n x d` lie within the bounds, `n`."""
+        with torch.no_grad():
+            posterior = self.believed.model.posterior(torch.as_tensor(X, dtype=torch.float64).unsqueeze(-2))
+            sd = posterior.variance.clamp_min(0).sqrt()
+            return self.bound.log_probability(posterior.mean, sd).exp().reshape(len(X)).numpy()
+
+
+def as_objective(constraint: OutcomeConstraint) -> Objective:
+    """The objective whose surrogate a constraint is believed with: only its orientation, name and unit matter."""
+    upper_only = constraint.min is None
+    return Objective(name=constraint.name, unit=constraint.unit, goal="minimize" if upper_only else "maximize")
 
 
 @dataclass(frozen=True)
 class Belief:
-    """What is believed about all objectives."""
+    """What is believed about all objectives and constraints."""
 
     objectives: tuple[ObjectiveBelief, ...]
+    constraints: tuple[ConstraintBelief, ...] = ()
+    """Those of which enough is known to learn from."""
+
+    @property
+    def all(self) -> tuple[ObjectiveBelief, ...]:
+        """One for each output of the model: the objectives, then the constraints."""
+        return (*self.objectives, *(c.believed for c in self.constraints))
+
+    @property
+    def bounds(self) -> list[Bound]:
+        """One for each constraint."""
+        return [c.bound for c in self.constraints]
+
+    def feasibility(self, X: Array) -> Array:
+        """Probability that designs `n x d` meet each constraint, `n x constraints`."""
+        return np.stack([c.probability(X) for c in self.constraints], axis=1).reshape(len(X), -1)
+
+    def eligible(self, X: Array) -> NDArray[np.bool_]:
+        """Whether designs `n x d` meet every constraint with its least probability, `n`."""
+        if not self.constraints:
+            return np.ones(len(X), dtype=bool)
+        least = [c.constraint.min_probability for c in self.constraints]
+        return np.all(self.feasibility(X) >= np.array(least), axis=1)
+
+    def best_measured(self) -> float:
+        """Best measured score of the first objective among the eligible designs; -inf where none is."""
+        first = self.objectives[0]
+        data = first.data.exact
+        scores = goal(first.objective).score(data.targets.value).reshape(-1)
+        return max(scores[torch.from_numpy(self.eligible(data.X))].tolist(), default=-math.inf)
+
+    @property
+    def encode(self) -> Encoder:
+        """What turns designs into bags."""
+        return self.objectives[0].encode
 
     @property
     def model(self) -> Model:
-        """One BoTorch model with an output per objective."""
-        models = [b.model for b in self.objectives]
+        """One BoTorch model with an output per objective, then one per constraint."""
+        models = [b.model for b in self.all]
         return models[0] if len(models) == 1 else ModelList(*models)
 
     @property
@@ -231,21 +292,35 @@ MINIMUM_TO_LEARN = 2
 
 def learnable(state: State) -> bool:
     """Whether every objective has exact values of enough different designs to fit a surrogate."""
-    return all(
-        len({o.sample.candidate for o in state.observations(objective.name) if o.censor == 0}) >= MINIMUM_TO_LEARN
-        for objective in state.objectives
-    )
+    return all(_enough(state, objective.name) for objective in state.objectives)
+
+
+def unlearnt(state: State) -> list[str]:
+    """The constraints of which too little is known to fit a surrogate; they cannot weigh on a choice yet."""
+    return [c.name for c in state.constraints if not _enough(state, c.name)]
+
+
+def _enough(state: State, metric: str) -> bool:
+    exact = {o.sample.candidate for o in state.observations(metric) if o.censor == 0}
+    return len(exact) >= MINIMUM_TO_LEARN
 
 
 def believe(state: State, *, seed: int, stage: Callable[[str], None] = lambda _: None) -> Belief:
-    """Fit and calibrate one surrogate for each objective.
+    """Fit and calibrate one surrogate for each objective, and for each constraint that can be learnt.
 
     Args:
         state: the campaign; every objective must be `learnable`.
         seed: of every random choice inside the fits.
         stage: called with a name when a stage begins.
     """
-    return Belief(tuple(_believe(state, objective, seed, stage) for objective in state.objectives))
+    objectives = tuple(_believe(state, objective, seed, stage) for objective in state.objectives)
+    skipped = unlearnt(state)
+    constraints = tuple(
+        ConstraintBelief(c, _believe(state, as_objective(c), seed, stage))
+        for c in state.constraints
+        if c.name not in skipped
+    )
+    return Belief(objectives, constraints)
 
 
 def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str], None]) -> ObjectiveBelief:

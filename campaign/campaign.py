@@ -55,13 +55,14 @@ class Campaign:
             InvalidInput: the spec, or a file it names, cannot be used; all problems at once.
             Conflict: a campaign of this name exists.
         """
+        from campaign.labels import check_files
         from campaign.spaces import build_space, read_sources
-        from campaign.spec import CampaignSpec, check_space, load_spec
+        from campaign.spec import CampaignSpec, load_spec
 
         loaded = spec if isinstance(spec, CampaignSpec) else load_spec(Path(spec))
         place = folder or (Path() if isinstance(spec, CampaignSpec) else Path(spec).parent)
-        contents = read_sources(loaded.space, place)
-        check_space(loaded, build_space(loaded.space, contents))  # before anything is written
+        contents = read_sources(loaded, place)
+        check_files(loaded, build_space(loaded.space, contents), contents)  # before anything is written
         sources = {name: Source(sha256(content).hexdigest(), name, content) for name, content in contents.items()}
         revision = SpecRevision(
             id=f"{loaded.campaign}/spec1",
@@ -155,18 +156,19 @@ class Campaign:
         request = Request(size=n, more=more, dry_run=dry_run, again=again, only=only)
         return recommend(self._store, self.name, request, by=self._by, stage=stage)
 
-    def screen(self, top: int = 50) -> list[dict[str, Any]]:
+    def screen(self, top: int = 50, *, stage: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
         """Predict the whole space and rank it by the predicted median of the first objective; nothing is pending.
 
         Args:
             top: how many of the best to return and to keep in the store's cache of predictions.
+            stage: told how far it is. What was encoded before it is interrupted is not encoded again.
 
         Raises:
             InvalidInput: too little is measured to predict anything.
         """
         from campaign.screen import ranked
 
-        found, predictions = ranked(self.state, top)
+        found, predictions = ranked(self.state, top, stage)
         self._store.put_predictions(predictions)
         return found
 

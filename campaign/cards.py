@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from campaign.sentences import formula, interval_text, quantity, sentences
+from campaign.sentences import formula, interval_text, sentences
+from campaign.words import quantity
 from db.records import Batch, Recommendation
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ def card(recommendation: Recommendation) -> dict[str, Any]:
     """What a recommendation says, in the words of the interface.
 
     `prediction` is that of the first objective, with median and intervals by level; `predictions` has all of them.
+    `feasibility` has what is believed of the outcome constraints, None without; `filters` what each filter found.
     """
     r, why = recommendation, recommendation.rationale
     name = next(iter(r.prediction), None)
@@ -37,6 +39,8 @@ def card(recommendation: Recommendation) -> dict[str, Any]:
         "incumbent": prediction and prediction["incumbent"],
         "probability_of_beating": prediction and prediction["probability_of_beating"],
         "acquisition_value": why.get("acquisition_value"),
+        "feasibility": why.get("feasibility"),
+        "filters": why.get("filters", []),
         "domain": why.get("domain"),
         "neighbours": why.get("neighbours", []),
         "element_effects": first.get("effects", []),
@@ -101,6 +105,9 @@ class RecommendedBatch(Sequence[Recommendation]):
                     row[f"{name} {level} lower"] = interval.get("lower")
                     row[f"{name} {level} upper"] = interval.get("upper")
                 row[f"{name} P(better)"] = expected["probability_of_beating"]
+            if feasible := r.rationale.get("feasibility"):
+                row |= {f"{name} P(feasible)": c["probability"] for name, c in feasible["constraints"].items()}
+                row["P(meets all constraints)"] = feasible["all"]
             rows.append(row)
         return pd.DataFrame(rows)
 

@@ -1,6 +1,7 @@
 """What every part of a spec shares: frozen models, choices, and errors in the user's words with the line they are on.
 
-A choice is a union of models told apart by their `type`; `{type: UCB, beta: 2}` and the bare name `UCB` both work.
+A choice is a union of models told apart by their `type` (a filter's is its `rule`); `{type: UCB, beta: 2}` and the bare
+name `UCB` both work.
 Messages are made from the JSON Schema of the models, so a new field explains itself.
 """
 
@@ -34,10 +35,19 @@ class Frozen(BaseModel):
 
 
 class Choice:
-    """Marks a union of models as a choice: `Annotated[A | B, Field(discriminator="type"), Choice()]`."""
+    """Marks a union of models as a choice: `Annotated[A | B, Field(discriminator="type"), Choice()]`.
+
+    Args:
+        tag: the key that tells them apart.
+    """
+
+    def __init__(self, tag: str = "type") -> None:
+        self.tag = tag
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        self.names = [name for option in _options(source) for name in get_args(option.model_fields["type"].annotation)]
+        self.names = [
+            name for option in _options(source) for name in get_args(option.model_fields[self.tag].annotation)
+        ]
         return core_schema.no_info_before_validator_function(self._spell, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -46,15 +56,15 @@ class Choice:
     def _spell(self, value: Any) -> Any:
         if isinstance(value, BaseModel):
             return value
-        given = {"type": value} if isinstance(value, str) else value
-        if not isinstance(given, Mapping) or "type" not in given:
-            what = f"{shown(value)} has no `type`" if isinstance(given, Mapping) else f"found {shown(value)}"
-            raise fault(what, f"write one of {', '.join(self.names)}, or `{{type: {self.names[0]}, ...}}`")
-        tag = given["type"]
+        given = {self.tag: value} if isinstance(value, str) else value
+        if not isinstance(given, Mapping) or self.tag not in given:
+            what = f"{shown(value)} has no `{self.tag}`" if isinstance(given, Mapping) else f"found {shown(value)}"
+            raise fault(what, f"write one of {', '.join(self.names)}, or `{{{self.tag}: {self.names[0]}, ...}}`")
+        tag = given[self.tag]
         name = {name.casefold(): name for name in self.names}.get(str(tag).casefold())
         if name is None:
             raise fault(f"{shown(tag)} is none of {listed(self.names)}", suggestion(str(tag), self.names))
-        return {**given, "type": name}
+        return {**given, self.tag: name}
 
 
 def _options(union: Any) -> tuple[type[BaseModel], ...]:
@@ -123,7 +133,7 @@ def _written(value: Any, loc: Path) -> tuple[Path, Any]:
 
 def _is_tag(value: Any, part: str | int) -> bool:
     """Whether `part` names the type of a choice, written bare or in a mapping."""
-    tag = value.get("type") if isinstance(value, Mapping) else value
+    tag = value.get("type", value.get("rule")) if isinstance(value, Mapping) else value
     return str(tag).casefold() == str(part).casefold()
 
 
@@ -131,7 +141,11 @@ def _nodes(schema: Mapping[str, Any], loc: Path) -> list[dict[str, Any]]:
     """The parts of a JSON Schema that describe what stands at `loc` (which may name the tags of choices)."""
     nodes = list(_leaves(schema, schema))
     for part in loc:
-        tagged = [n for n in nodes if n.get("properties", {}).get("type", {}).get("const") == part]
+        tagged = [
+            n
+            for n in nodes
+            if any(n.get("properties", {}).get(tag, {}).get("const") == part for tag in ("type", "rule"))
+        ]
         below = [_child(n, part) for n in nodes]
         found = [leaf for child in below if child is not None for leaf in _leaves(schema, child)]
         nodes = tagged or found or nodes  # the last: pydantic names the member of a plain union

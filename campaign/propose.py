@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,16 +12,22 @@ import numpy as np
 import torch
 
 from acquisition.choose import choose
-from campaign.belief import Belief, believe, learnable
+from campaign.belief import Belief, believe, learnable, unlearnt
 from campaign.cards import RecommendedBatch
+from campaign.encoding import encode_ahead
+from campaign.feasibility import feasibility
 from campaign.filling import SAMPLE, spread
+from campaign.filters import Tally
 from campaign.rationale import expectation, explain, noise_floor
 from campaign.screen import Indices, open_sample, screen
 from campaign.sentences import warnings_about
+from campaign.site_rationale import changed
+from campaign.spaces.slab.space import SlabSpace
 from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, State, batch_seed, load_state
+from campaign.words import listed
 from campaign.writing import retried
 from db.errors import Conflict, InvalidInput, Problem
-from db.records import Batch, Candidate, ModelVersion, Recommendation
+from db.records import Batch, Candidate, Design, ModelVersion, Recommendation
 from db.store import Store
 from surrogates.recipes import recipe_hash
 
@@ -136,10 +143,11 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
     else:
         picked = _fill(state, request, wanted, seed)
     if not picked.candidates:
+        filtered = f"; {picked.tally.sentence()}" if picked.tally.removed else ""
         raise InvalidInput(
             Problem(
                 where=f"campaign {state.name}",
-                what="every candidate of the space is measured, pending or failed, none is left to recommend",
+                what=f"every candidate of the space is measured, pending, failed or filtered out{filtered}",
                 fix="widen the space in a new campaign, or record the pending results first",
             )
         )
@@ -172,6 +180,8 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
         for rank, (candidate, prediction, rationale) in enumerate(entries, start=1)
     )
     notes = list(picked.notes)
+    if picked.tally.looked_at:
+        notes.append(picked.tally.sentence())
     if len(picked.candidates) < wanted:
         notes.append(f"only {len(picked.candidates)} candidates are left, {wanted} were asked for")
     notes += over_budget(state, len(recommendations))
@@ -214,11 +224,13 @@ class _Picked:
     settings: dict[str, Any]
     notes: tuple[str, ...] = ()
     models: tuple[ModelVersion, ...] = ()
+    tally: Tally = field(default_factory=Tally)
 
 
 def _fill(state: State, request: Request, wanted: int, seed: int) -> _Picked:
     """A space-filling batch: nothing is learnt yet, so nothing is predicted."""
-    indices = open_sample(state, SAMPLE, seed, only=request.only, again=request.again)
+    tally = Tally()
+    indices = open_sample(state, SAMPLE, seed, only=request.only, again=request.again, tally=tally)
     closed = [r.design for r in state.pending] + [s.design for s in state.samples]
     X = state.space.coordinates(state.space.X(indices))
     taken = np.array([state.space.x_of(design) for design in closed]).reshape(len(closed), len(state.space.columns))
@@ -228,28 +240,44 @@ def _fill(state: State, request: Request, wanted: int, seed: int) -> _Picked:
     return _Picked(
         candidates=candidates,
         predictions=[{} for _ in candidates],
-        rationales=[{"role": "space-filling", "warnings": []} for _ in candidates],
+        rationales=[_warned({}, {"role": "space-filling", **found}) for found in _filtered(state, candidates)],
         settings={"acquisition": "space-filling"},
         notes=(f"{why}: this batch fills the space, stratum by stratum, and predicts nothing",),
+        tally=tally,
     )
+
+
+def _filtered(state: State, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """What the filters make of candidates, as it is stored; nothing where there are none."""
+    sieve = state.sieve()
+    if not sieve.filters:
+        return [{} for _ in candidates]
+    return [{"filters": [v.as_json() for v in sieve.verdicts(state.space.x_of(c.design))]} for c in candidates]
+
+
+def _warned(prediction: dict[str, Any], rationale: dict[str, Any]) -> dict[str, Any]:
+    return {**rationale, "warnings": warnings_about(prediction, rationale)}
 
 
 def _choose(state: State, request: Request, wanted: int, seed: int, stage: Callable[[str], None]) -> _Picked:
     """A batch chosen by the acquisition function on what is believed, and explained."""
     belief = believe(state, seed=seed, stage=stage)
     stage("screen")
+    tally = Tally()
     indices = screen(
         state,
         belief,
         only=request.only,
         again=request.again,
-        progress=lambda done: stage(f"screened {done:,} of {state.space.count:,} candidates"),
+        tally=tally,
+        wanted=wanted,
+        stage=stage,
     )
     if not len(indices):
-        return _Picked((), (), (), {})
+        return _Picked((), (), (), {}, tally=tally)
     stage("choose")
     acquisition = state.spec.acquisition
-    pending = np.array([state.space.x_of(r.design) for r in state.pending]).reshape(-1, len(state.space.columns))
+    pending = np.array([state.space.x_of(d) for d in _unmeasured(state)]).reshape(-1, len(state.space.columns))
     selection = choose(
         belief.model,
         torch.from_numpy(state.space.X(indices)),
@@ -257,37 +285,53 @@ def _choose(state: State, request: Request, wanted: int, seed: int, stage: Calla
         acquisition=acquisition.type,
         goals=belief.goals,
         X_observed=belief.observed(),
-        best_observed=belief.objectives[0].best_measured(),
+        best_observed=belief.best_measured(),
         seed=seed,
         X_pending=torch.from_numpy(pending),
         beta=getattr(acquisition, "beta", 4.0),
         noise_variance=[b.noise_variance() for b in belief.objectives],
+        constraints=belief.bounds,
     )
     candidates = [state.space.candidate(int(indices[row])) for row in selection.rows]
     stage("explain")
-    predictions, rationales = describe(state, belief, candidates)
+    predictions, rationales = describe(state, belief, candidates, stage)
     for rationale, value in zip(rationales, selection.values, strict=True):
         rationale["acquisition_value"] = value
-    settings, notes = _settings(state, belief), _notes(belief)
-    return _Picked(candidates, predictions, rationales, settings, notes, _models(state, belief, seed))
+    settings, notes = _settings(state, belief), _notes(state, belief)
+    return _Picked(candidates, predictions, rationales, settings, notes, _models(state, belief, seed), tally)
+
+
+def _unmeasured(state: State) -> list[Design]:
+    """Designs of pending recommendations without a value of any objective; the others are data already."""
+    known = {o.sample.recommendation for objective in state.objectives for o in state.observations(objective.name)}
+    return [r.design for r in state.pending if r.id not in known]
 
 
 def describe(
-    state: State, belief: Belief, candidates: Sequence[Candidate]
+    state: State, belief: Belief, candidates: Sequence[Candidate], stage: Callable[[str], None] = lambda _: None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Predictions and rationales of candidates, as they are stored."""
     X = np.stack([state.space.x_of(c.design) for c in candidates])
     strata = [c.stratum for c in candidates]
-    expected = {b.objective.name: expectation(b, X, strata, noise_floor(b)) for b in belief.objectives}
+    if isinstance(state.space, SlabSpace) and state.spec.explanation.type == "site_reversion":
+        encode_ahead(belief.encode, changed(state.space, X), stage, what="structures to explain")
+    expected = {
+        b.objective.name: expectation(b, X, strata, noise_floor(b), eligible=belief.eligible(b.data.exact.X))
+        for b in belief.objectives
+    }
+    chances = feasibility(belief, X, strata) if belief.constraints else []
+    filtered = _filtered(state, candidates)
     predictions = [{name: found[i] for name, found in expected.items()} for i in range(len(candidates))]
     rationales = []
-    for candidate, prediction in zip(candidates, predictions, strict=True):
+    for i, (candidate, prediction) in enumerate(zip(candidates, predictions, strict=True)):
         roles = {p["role"] for p in prediction.values()}
         rationale: dict[str, Any] = {"role": "exploit" if "exploit" in roles else "explore"}
-        if state.spec.explain.type != "none":
+        if state.spec.explanation.type != "none":
             rationale |= explain(state, belief, candidate)
-        rationale["warnings"] = warnings_about(prediction, rationale)
-        rationales.append(rationale)
+        rationale |= filtered[i]
+        if chances:
+            rationale["feasibility"] = chances[i]
+        rationales.append(_warned(prediction, rationale))
     return predictions, rationales
 
 
@@ -307,13 +351,17 @@ def _settings(state: State, belief: Belief) -> dict[str, Any]:
                 "notes": list(b.choice.fitted.notes),
                 "working_alpha": {f"{level:g}": alpha for level, alpha in b.alphas.items()},
             }
-            for b in belief.objectives
+            for b in belief.all
         },
     }
 
 
-def _notes(belief: Belief) -> tuple[str, ...]:
-    told = [f"{b.objective.name}: {b.choice.reason}" for b in belief.objectives]
+def _notes(state: State, belief: Belief) -> tuple[str, ...]:
+    told = [f"{b.objective.name}: {b.choice.reason}" for b in belief.all]
+    told += [f"{name}: too little is known to learn from, it does not weigh on this batch" for name in unlearnt(state)]
+    if belief.constraints and belief.best_measured() == -math.inf and state.spec.acquisition.type != "max_variance":
+        names = listed([c.constraint.name for c in belief.constraints])
+        told.append(f"nothing measured meets {names} with enough probability: this batch looks for something that does")
     for b in belief.objectives:
         told += [
             f"{b.objective.name}: {100 * level:g} % intervals are computed at {100 * (1 - alpha):.0f} %, "
@@ -321,7 +369,7 @@ def _notes(belief: Belief) -> tuple[str, ...]:
             for level, alpha in b.alphas.items()
             if abs(1 - alpha - level) > 0.005
         ]
-    return tuple(told + [f"{b.objective.name}: {note}" for b in belief.objectives for note in b.choice.fitted.notes])
+    return tuple(told + [f"{b.objective.name}: {note}" for b in belief.all for note in b.choice.fitted.notes])
 
 
 def _models(state: State, belief: Belief, seed: int) -> tuple[ModelVersion, ...]:
@@ -335,5 +383,5 @@ def _models(state: State, belief: Belief, seed: int) -> tuple[ModelVersion, ...]
             recipe=b.choice.recipe.to_json(),
             scores={"reason": b.choice.reason},
         )
-        for b in belief.objectives
+        for b in belief.all
     )

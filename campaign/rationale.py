@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from botorch.exceptions.errors import UnsupportedError
+from numpy.typing import NDArray
 
 from campaign.belief import Array, Belief, ObjectiveBelief, belief_score, sign
+from campaign.site_rationale import explain_sites
 from campaign.spaces import Space
+from campaign.spaces.slab.space import SlabSpace
 from campaign.state import State
 from db.records import Candidate
 from surrogates.explain import agreement, concentration, judge, skill
@@ -37,7 +40,14 @@ class Change:
     sd: float
 
 
-def expectation(belief: ObjectiveBelief, X: Array, strata: Sequence[str], noise_floor: float) -> list[dict[str, Any]]:
+def expectation(
+    belief: ObjectiveBelief,
+    X: Array,
+    strata: Sequence[str],
+    noise_floor: float,
+    *,
+    eligible: NDArray[np.bool_] | None = None,
+) -> list[dict[str, Any]]:
     """What is expected of each candidate for one objective, as plain values in its unit.
 
     Args:
@@ -45,6 +55,7 @@ def expectation(belief: ObjectiveBelief, X: Array, strata: Sequence[str], noise_
         X: designs, `n x d`.
         strata: of each.
         noise_floor: smallest difference that counts as better.
+        eligible: which measured designs may be the incumbent; None for all, and all where it is none of them.
 
     Returns:
         Per candidate: unit, median, posterior mean and sd of the noise-free value, intervals by level, the incumbent
@@ -54,7 +65,8 @@ def expectation(belief: ObjectiveBelief, X: Array, strata: Sequence[str], noise_
     data, objective, n = belief.data.exact, belief.objective, len(X)
     mean, covariance = belief.joint(np.concatenate([X, data.X]))
     scores = belief_score(belief, mean)
-    best = n + int(scores[n:].argmax())
+    allowed = eligible if eligible is not None and eligible.any() else np.ones(len(data), dtype=bool)
+    best = n + int(np.where(allowed, scores[n:], -np.inf).argmax())
     incumbent = {
         "sample": data.labels[best - n],
         "mean": float(mean[best]),
@@ -199,7 +211,7 @@ def directions(state: State, x: Array) -> list[tuple[str, float, Array]]:
     proportion (Cox 1971). It moves up, or down where it is too rich to move up. A numeric column moves by a tenth of
     its range, downwards where it is at the top.
     """
-    step = getattr(state.spec.explain, "step", DEFAULT_STEP)
+    step = getattr(state.spec.explanation, "step", DEFAULT_STEP)
     k = len(state.space.components)
     moves: list[tuple[str, float, Array]] = []
     for j, name in enumerate(state.space.components):
@@ -226,6 +238,8 @@ def directions(state: State, x: Array) -> list[tuple[str, float, Array]]:
 
 
 def _explain_objective(state: State, belief: ObjectiveBelief, candidate: Candidate, x: Array) -> dict[str, Any]:
+    if isinstance(state.space, SlabSpace):
+        return explain_sites(state, state.space, belief, int(x[0]), candidate.stratum)
     moves = directions(state, x)
     index = state.space.locate(candidate.design)
     nearby = state.space.neighbours(index) if index is not None else np.empty(0, dtype=np.int64)

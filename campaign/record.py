@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,12 @@ from db.errors import InvalidInput, Problem
 from db.records import Candidate, Event, Measurement, Sample, Source
 from db.rows import Record
 from db.store import Store
+from lab_io.findings import Finding, Status
 from lab_io.results import check_results
-from lab_io.schema import Check, Expectation, Metric, Result
-from lab_io.tables import MAX_BYTES, read_table
+from lab_io.schema import Check, CheckedRow, Expectation, Metric, Result
+from lab_io.tables import MAX_BYTES, RawTable, read_table
+from lab_io.units import split_header
+from lab_io.words import fold
 
 
 def expectation(state: State) -> Expectation:
@@ -37,7 +40,7 @@ def expectation(state: State) -> Expectation:
     return Expectation(
         elements=state.space.components,
         columns=state.space.side_columns(),
-        metrics=tuple(Metric(o.name, o.unit or None) for o in state.objectives),
+        metrics=tuple(Metric(m.name, m.unit or None) for m in state.metrics),
         labels=designs,
         pending=frozenset(r.label for r in state.pending),
         recorded={
@@ -102,7 +105,37 @@ def check(state: State, reading: Reading) -> Check:
         InvalidInput: the file cannot be read as a table.
     """
     table = read_table(reading.content, reading.name, sheet=reading.sheet)
-    return check_results(table, expectation(state), mapping=reading.mapping, units=reading.units)
+    checked = check_results(table, expectation(state), mapping=reading.mapping, units=reading.units)
+    rows = tuple(_made(state, row, reading.name) for row in checked.rows)
+    return replace(checked, rows=rows, table=(*checked.table, *_computed_columns(state, table, reading)))
+
+
+def _made(state: State, row: CheckedRow, name: str) -> CheckedRow:
+    """The row, rejected where what was made is no design of the space: `Ti@M99` in a slab of 12 sites."""
+    if row.result is None or not row.result.design:
+        return row
+    try:
+        state.space.design_candidate(row.result.design)
+    except InvalidInput as error:
+        wrong = [Problem(f"{name}, row {row.number}, {p.where}", p.what, p.fix) for p in error.problems]
+        return replace(row, status=Status.REJECTED, problems=(*row.problems, *wrong), result=None)
+    return row
+
+
+def _computed_columns(state: State, table: RawTable, reading: Reading) -> Iterator[Finding]:
+    """A refusal of each column of measured values for a metric that is computed: the two are never mixed."""
+    computed = {fold(c.name): c.name for c in state.constraints if c.source == "computed"}
+    for column, header in enumerate(table.header):
+        name = computed.get(fold(split_header(header)[0]))
+        if name and fold(reading.mapping.get(header, "")) != "ignore":
+            what = f"{name} is computed in this campaign, from {_labels_file(state)}; measured values are another task"
+            fix = f"map the column to ignore, or start a campaign with `source: measured` for {name}"
+            yield Finding(Status.REJECTED, Problem(table.where(table.header_row, column), what, fix))
+
+
+def _labels_file(state: State) -> str:
+    computed = state.spec.labels.computed
+    return computed.file if computed else "its labels"
 
 
 def recorded_before(store: Store, campaign: str, reading: Reading) -> bool:
@@ -193,7 +226,7 @@ def _sample(state: State, label: str, candidate: Candidate, answered: Collection
 
 
 def _measurements(state: State, sample: Sample, result: Result, sha256: str) -> list[Measurement]:
-    units = {o.name: o.unit for o in state.objectives}
+    units = {m.name: m.unit for m in state.metrics}
     made = [
         Measurement(
             id=_id("m", sample.id, metric, result.replicate, v.value, v.qualifier, sha256, v.cell),

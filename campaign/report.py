@@ -6,9 +6,10 @@ from pathlib import Path
 
 from campaign.cards import card
 from campaign.figures import environment, history, parity, plotly_javascript
-from campaign.sentences import formula, quantity
+from campaign.sentences import formula
 from campaign.state import State
 from campaign.status import state_line, status
+from campaign.words import quantity
 from db.errors import InvalidInput, Problem
 
 WISHES = {"minimize": "smaller is better", "maximize": "larger is better", "match": "near its target is better"}

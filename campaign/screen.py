@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,9 @@ from torch import Tensor
 
 from acquisition.choose import JOINT_LIMIT, shortlist
 from campaign.belief import Belief, belief_score, believe, learnable
+from campaign.encoding import encode_ahead
+from campaign.filters import Tally
+from campaign.spaces import StructureSpace
 from campaign.state import State, batch_seed
 from db.errors import InvalidInput, Problem
 from db.records import Prediction
@@ -22,19 +26,23 @@ CHUNK = 8192
 """Candidates that are encoded and predicted at once."""
 
 
-def open_chunks(state: State, *, only: Indices | None = None, again: bool = False) -> Iterator[Indices]:
-    """Indices of the candidates that may be proposed, in chunks: neither measured, pending nor failed.
+def open_chunks(
+    state: State, *, only: Indices | None = None, again: bool = False, tally: Tally | None = None
+) -> Iterator[Indices]:
+    """Indices of the candidates that may be proposed, in chunks: neither measured, pending, failed nor filtered out.
 
     Args:
         state: the campaign.
         only: restrict the space to these candidates (a replay has values for some only).
         again: also candidates whose samples failed.
+        tally: what hard filters take out is added to it.
     """
+    sieve = state.sieve()
     tried = state.tried(again=again).values()
     closed = np.array(sorted({i for d in tried if (i := state.space.locate(d)) is not None}), dtype=np.int64)
     pieces = state.space.chunks(CHUNK) if only is None else _pieces(only)
     for piece in pieces:
-        rest = piece[~np.isin(piece, closed)]
+        rest = sieve.kept(piece[~np.isin(piece, closed)], tally)
         if len(rest):
             yield rest
 
@@ -44,7 +52,15 @@ def _pieces(indices: Indices) -> Iterator[Indices]:
         yield indices[start : start + CHUNK]
 
 
-def open_sample(state: State, size: int, seed: int, *, only: Indices | None = None, again: bool = False) -> Indices:
+def open_sample(
+    state: State,
+    size: int,
+    seed: int,
+    *,
+    only: Indices | None = None,
+    again: bool = False,
+    tally: Tally | None = None,
+) -> Indices:
     """At most `size` open candidates drawn evenly, ascending; all of a space that has no more. Memory is `size`.
 
     Args:
@@ -53,14 +69,22 @@ def open_sample(state: State, size: int, seed: int, *, only: Indices | None = No
         seed: of the draw.
         only: as for `open_chunks`.
         again: as for `open_chunks`.
+        tally: as for `open_chunks`; of the candidates drawn.
     """
     total = state.space.count if only is None else len(only)
-    spare = size + len(state.tried(again=again))
-    if total > 2 * spare:  # enough are open whatever is closed
-        draw = np.sort(np.random.default_rng(seed).choice(total, spare, replace=False, shuffle=False))
-        only = draw if only is None else only[draw]
-    chunks = list(open_chunks(state, only=only, again=again))
-    indices = np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int64)
+    spare = size + len(state.tried(again=again))  # enough are open whatever is closed, unless filters take out more
+    while True:
+        drawn, some = Tally(), only
+        if total > 2 * spare:
+            draw = np.sort(np.random.default_rng(seed).choice(total, spare, replace=False, shuffle=False))
+            some = draw if only is None else only[draw]
+        chunks = list(open_chunks(state, only=some, again=again, tally=drawn))
+        indices = np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int64)
+        if len(indices) >= size or some is only:
+            break
+        spare *= 4
+    if tally is not None:
+        tally.add(drawn)
     if len(indices) <= size:
         return indices
     return np.sort(np.random.default_rng([seed, 1]).choice(indices, size, replace=False))
@@ -72,22 +96,31 @@ def screen(
     *,
     only: Indices | None = None,
     again: bool = False,
-    progress: Callable[[int], None] = lambda _: None,
+    tally: Tally | None = None,
+    wanted: int = 1,
+    stage: Callable[[str], None] = lambda _: None,
 ) -> Indices:
     """Indices of the open candidates to believe jointly: all of a small space, the promising ones of a large one.
+
+    Structures of a density that was never measured are left out as long as there are `wanted` others: nothing is
+    calibrated for them.
 
     Args:
         state: the campaign.
         belief: what predicts them.
         only: as for `open_chunks`.
         again: as for `open_chunks`.
-        progress: called with the number of candidates screened so far.
+        tally: as for `open_chunks`.
+        wanted: how many are to be chosen.
+        stage: told how far it is.
 
     Returns:
         At most `JOINT_LIMIT` indices, ascending. Memory is one chunk and one number a candidate.
     """
-    chunks = list(open_chunks(state, only=only, again=again))
+    chunks = list(open_chunks(state, only=only, again=again, tally=tally))
+    chunks = _calibrated(state, belief, chunks, wanted)
     indices = np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int64)
+    encode_ahead(belief.encode, state.space.X(indices), stage)
     if len(indices) <= JOINT_LIMIT:
         return indices
 
@@ -96,21 +129,43 @@ def screen(
         for chunk in chunks:
             yield torch.from_numpy(state.space.X(chunk))
             done += len(chunk)
-            progress(done)
+            stage(f"screened {done:,} of {len(indices):,} candidates")
 
-    return indices[shortlist(belief.model, designs(), belief.goals).numpy()]
+    rows = shortlist(
+        belief.model,
+        designs(),
+        belief.goals,
+        constraints=belief.bounds,
+        seeking=belief.best_measured() == -np.inf,
+    )
+    return indices[rows.numpy()]
 
 
-def ranked(state: State, top: int) -> tuple[list[dict[str, Any]], list[Prediction]]:
+def _calibrated(state: State, belief: Belief, chunks: list[Indices], wanted: int) -> list[Indices]:
+    """Chunks of candidates in strata where everything was measured; all of them where those are too few."""
+    if not isinstance(state.space, StructureSpace):
+        return chunks
+    known = set.intersection(*(set(b.data.exact.strata) for b in belief.all))
+    inside = [chunk[[stratum in known for stratum in state.space.stratum(chunk)]] for chunk in chunks]
+    return inside if sum(map(len, inside)) >= wanted else chunks
+
+
+def ranked(
+    state: State, top: int, stage: Callable[[str], None] = lambda _: None
+) -> tuple[list[dict[str, Any]], list[Prediction]]:
     """The best open candidates by predicted median of the first objective, with the predictions to keep.
+
+    Candidates below a constraint's least probability come after all others.
 
     Args:
         state: the campaign.
         top: how many.
+        stage: told how far it is.
 
     Returns:
-        Plain values per candidate (design, stratum, and per objective median, unit and intervals), and the same as
-        records for the store's cache. Memory is one chunk of candidates.
+        Plain values per candidate (design, stratum, and per objective and constraint median, unit and intervals; with
+        constraints, the probability of meeting each and all), and the same as records for the store's cache. Memory is
+        one chunk of candidates.
 
     Raises:
         InvalidInput: too little is measured to predict anything.
@@ -121,20 +176,22 @@ def ranked(state: State, top: int) -> tuple[list[dict[str, Any]], list[Predictio
     seed = batch_seed(state, len(state.batches) + 1)
     belief = believe(state, seed=seed)
     first = belief.objectives[0]
-    best, scores = np.empty(0, dtype=np.int64), np.empty(0)
+    best, scores, late = np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=bool)
     for chunk in open_chunks(state):
-        best = np.concatenate([best, chunk])
-        median = first.median(state.space.X(chunk), state.space.stratum(chunk))
+        best, designs = np.concatenate([best, chunk]), state.space.X(chunk)
+        encode_ahead(belief.encode, designs, stage)
+        median = first.median(designs, state.space.stratum(chunk))
         scores = np.concatenate([scores, belief_score(first, median)])
-        keep = np.argsort(-scores, kind="stable")[:top]
-        best, scores = best[keep], scores[keep]
+        late = np.concatenate([late, ~belief.eligible(designs)])
+        keep = np.lexsort((-scores, late))[:top]
+        best, scores, late = best[keep], scores[keep], late[keep]
     X, strata = state.space.X(best), state.space.stratum(best)
     found: list[dict[str, Any]] = []
     predictions = []
     for row, index in enumerate(best):
         candidate = state.space.candidate(int(index))
         expected = {}
-        for b in belief.objectives:
+        for b in belief.all:
             one, where = X[row : row + 1], strata[row : row + 1]
             body = {
                 "unit": b.objective.unit,
@@ -145,5 +202,9 @@ def ranked(state: State, top: int) -> tuple[list[dict[str, Any]], list[Predictio
             key = recipe_hash(b.choice.recipe), b.choice.fitted.data_hash, seed
             predictions.append(Prediction(candidate.id, *key, objective=b.objective.name, body=body))
         about = {"candidate": candidate.id, "design": dict(candidate.design), "stratum": candidate.stratum}
+        if belief.constraints:
+            chances = belief.feasibility(X[row : row + 1])[0].tolist()
+            each = {c.constraint.name: p for c, p in zip(belief.constraints, chances, strict=True)}
+            about["feasibility"] = {"each": each, "all": math.prod(chances)}
         found.append({**about, "predictions": expected})
     return found, predictions

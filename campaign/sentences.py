@@ -5,30 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from campaign.site_sentences import site_effects
 from campaign.spaces.base import ELEMENTS
+from campaign.words import quantity, signed
 from db.records import Recommendation
+
+LIMITS = (("at least", "min"), ("at most", "max"))
+"""How the ends of a constraint are said."""
 
 
 def formula(design: Mapping[str, float | str]) -> str:
-    """A design on one line, richest component first: `Ni0.5 Fe0.3 Ce0.2`, other columns as `T=300`."""
+    """A design on one line, richest component first: `Ni0.5 Fe0.3 Ce0.2`, other columns as `T=300`; a text as it is."""
+    if len(design) == 1 and isinstance(text := next(iter(design.values())), str):
+        return text
     numbers = {name: value for name, value in design.items() if not isinstance(value, str)}
     fractions = {name: value for name, value in numbers.items() if name in ELEMENTS}
     parts = [f"{n}{v:.4g}" for n, v in sorted(fractions.items(), key=lambda item: (-item[1], item[0])) if v]
     parts += [f"{n}={v:.4g}" for n, v in sorted(numbers.items()) if n not in fractions and v]
     parts += [f"{n}={v}" for n, v in sorted(design.items()) if isinstance(v, str)]
     return " ".join(parts)
-
-
-def quantity(value: float, unit: str | None = None, *, digits: int = 3) -> str:
-    """A number to three significant digits, or to whole units above a thousand: `352 mV`."""
-    text = f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
-    return f"{text} {unit}" if unit else text
-
-
-def signed(value: float, sd: float, unit: str | None) -> str:
-    """A change with the sd of the paired difference: `+28 ± 9 mV`."""
-    text = f"{value:+.0f} ± {sd:.0f}" if sd >= 1 else f"{value:+.2g} ± {sd:.1g}"
-    return f"{text} {unit}" if unit else text
 
 
 def interval_text(interval: Mapping[str, Any], unit: str | None) -> str:
@@ -59,6 +54,13 @@ def warnings_about(prediction: Mapping[str, Any], rationale: Mapping[str, Any]) 
             found.append(f"beyond the measured range of {', '.join(domain['beyond_measured_range'])}")
         elif domain["where"] == "edge":
             found.append("at the edge of the data: farther from the measured samples than they are from each other")
+    found += [f"{v['rule']}: {v['reason']}" for v in rationale.get("filters", ()) if v["passed"] is False]
+    found += [f"{v['rule']} cannot tell: {v['reason']}" for v in rationale.get("filters", ()) if v["passed"] is None]
+    feasibility = rationale.get("feasibility", {"late": ()})
+    for name in feasibility["late"]:
+        c = feasibility["constraints"][name]
+        asked = f"below the {100 * c['min_probability']:g} % asked for, so it comes after all others"
+        found.append(f"P(feasible) of {name} is {percent(c['probability'])}, {asked}")
     return found + [
         f"{name}: no {100 * interval['level']:g} % interval yet, it {interval['withheld']}"
         for name, expected in prediction.items()
@@ -71,7 +73,8 @@ def sentences(recommendation: Recommendation) -> list[str]:
     """The rationale of a recommendation in plain sentences, most important first."""
     rationale, lines = recommendation.rationale, []
     if rationale.get("role") == "space-filling":
-        return ["Chosen to fill the space: nothing is predicted yet."]
+        lines = ["Chosen to fill the space: nothing is predicted yet."]
+        return lines + [f"Mind: {warning}." for warning in rationale.get("warnings", ())]
     if rationale.get("role") == "control":
         return ["A control: measured again so that batches can be compared."]
     for name, expected in recommendation.prediction.items():
@@ -83,6 +86,7 @@ def sentences(recommendation: Recommendation) -> list[str]:
             f"Probability {100 * expected['probability_of_beating']:.0f} % of beating the incumbent "
             f"{incumbent['sample']} ({best}) by at least {floor}; it {expected['role']}s."
         )
+    lines += _feasibility(rationale.get("feasibility"))
     for name, why in rationale.get("objectives", {}).items():
         lines += _why(name, why)
     if rationale.get("neighbours"):
@@ -90,9 +94,33 @@ def sentences(recommendation: Recommendation) -> list[str]:
     return lines + [f"Mind: {warning}." for warning in rationale.get("warnings", ())]
 
 
+def percent(probability: float) -> str:
+    """`35 %`, and `below 1 %` or `above 99 %` where rounding would claim certainty."""
+    if 0 < probability < 0.01:
+        return "below 1 %"
+    return "above 99 %" if 0.99 < probability < 1 else f"{100 * probability:.0f} %"
+
+
+def _feasibility(feasibility: Mapping[str, Any] | None) -> list[str]:
+    """One sentence a constraint, and one for all of them where there are several."""
+    if not feasibility:
+        return []
+    lines = []
+    for name, c in feasibility["constraints"].items():
+        ends = [f"{word} {quantity(c[key], c['unit'])}" for word, key in LIMITS if c[key] is not None]
+        value = f"{quantity(c['mean'])} ± {quantity(c['sd'], c['unit'], digits=2)}"
+        chance = f"P(feasible) {percent(c['probability'])}: {name} ({c['source']}) {' and '.join(ends)}"
+        lines.append(f"{chance}; believed {value}.")
+    if len(feasibility["constraints"]) > 1:
+        lines.append(f"P(meets all constraints) {percent(feasibility['all'])}.")
+    return lines
+
+
 def _why(name: str, why: Mapping[str, Any]) -> list[str]:
     unit, lines = why["unit"], []
-    if why["effects"]:
+    if "gate" in why:
+        lines += site_effects(name, why)
+    elif why["effects"]:
         lines.append(_effects(name, why["effects"], unit))
     if why["substitutions"]:
         options = "; ".join(f"{s['swap']} ({signed(s['change'], s['sd'], unit)})" for s in why["substitutions"])

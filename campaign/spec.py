@@ -13,10 +13,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from campaign import yaml
+from campaign.encoding import AnyEncoder, CHGNetEncoder
 from campaign.files import read_file
+from campaign.filters import AnyFilter, FormulaSpace
 from campaign.grammar import Choice, Flag, Frozen, Number, Whole, fault, faults, problems
+from campaign.outcomes import Labels, OutcomeConstraint, label_faults
 from campaign.quantities import NUMBER_OR_QUANTITY, Condition, Quantity, difference, in_unit, known_unit
 from campaign.spaces import AnySpace, Space, variables
+from campaign.spaces.base import ELEMENTS
 from campaign.words import listed, shown
 from db.errors import InvalidInput, Problem
 from lab_io.findings import CellError
@@ -226,6 +230,12 @@ class ElementDirection(Frozen):
     """How far to move, as a fraction; 0.1 if left out."""
 
 
+class SiteReversion(Frozen):
+    """The signed effect of each dopant of a structure: turn it back into the host's element, or swap it for another."""
+
+    type: Literal["site_reversion"] = "site_reversion"
+
+
 class NoExplanation(Frozen):
     """Recommendations without a rationale."""
 
@@ -252,7 +262,10 @@ AnyModel = Annotated[AutoModel | RecipeModel, Field(discriminator="type"), Choic
 AnyAcquisition = Annotated[
     QLogEI | QLogNEI | UCB | Thompson | Greedy | MaxVariance, Field(discriminator="type"), Choice()
 ]
-AnyExplanation = Annotated[ElementDirection | NoExplanation, Field(discriminator="type"), Choice()]
+AnyExplanation = Annotated[ElementDirection | SiteReversion | NoExplanation, Field(discriminator="type"), Choice()]
+
+
+_EXPLANATIONS = {"doped_slab": SiteReversion, "structure_files": NoExplanation}
 
 
 class CampaignSpec(Frozen):
@@ -270,16 +283,25 @@ class CampaignSpec(Frozen):
     """What may be made."""
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
     """What is measured and wanted, one or several."""
+    outcome_constraints: tuple[OutcomeConstraint, ...] = ()
+    """What need only be good enough, such as stability; nothing if left out."""
+    labels: Labels = Labels()
+    """Where values come from that no lab measures; nowhere if left out."""
+    filters: tuple[AnyFilter, ...] = ()
+    """Rules about candidates, which annotate them or, with `mode: hard`, take them out; none if left out."""
     batch: BatchSpec = BatchSpec()
     """How many samples are made together, and which known ones are repeated."""
     budget: Budget = Budget()
     """What the campaign may cost."""
+    encoder: AnyEncoder = CHGNetEncoder()
+    """What tells the sites of structures apart; `chgnet` if left out, and of no effect on other spaces."""
     model: AnyModel = AutoModel()
     """What the predictions come from; `auto` if left out."""
     acquisition: AnyAcquisition = QLogNEI()
     """What makes a candidate worth trying; `qLogNEI` if left out."""
-    explain: AnyExplanation = ElementDirection()
-    """How a recommendation is explained; `element_direction` if left out."""
+    explain: AnyExplanation | None = None
+    """How a recommendation is explained; if left out, `site_reversion` for structures that are doped, none for other
+    structures, and else `element_direction`."""
     intervals: Intervals = Intervals()
     """Which prediction intervals to report."""
 
@@ -289,9 +311,26 @@ class CampaignSpec(Frozen):
         space = info.data.get("space")
         faults(
             ((i, "name"), what, fix)
-            for i, what, fix in _name_clashes(objectives, space.design_names() if space else ())
+            for i, what, fix in _name_clashes([o.name for o in objectives], space.design_names() if space else ())
         )
         return objectives
+
+    @field_validator("outcome_constraints")
+    @classmethod
+    def _constraint_names_differ(
+        cls, constraints: tuple[OutcomeConstraint, ...], info: ValidationInfo
+    ) -> tuple[OutcomeConstraint, ...]:
+        space, objectives = info.data.get("space"), info.data.get("objectives", ())
+        names = [o.name for o in objectives] + [c.name for c in constraints]
+        clashes = _name_clashes(names, space.design_names() if space else ())
+        first = len(objectives)
+        faults(((i - first, "name"), what, fix) for i, what, fix in clashes if i >= first)
+        return constraints
+
+    @model_validator(mode="after")
+    def _every_metric_has_one_source(self) -> CampaignSpec:
+        faults(label_faults(self.outcome_constraints, tuple(o.name for o in self.objectives), self.labels))
+        return self
 
     @model_validator(mode="after")
     def _acquisition_fits(self) -> CampaignSpec:
@@ -299,6 +338,28 @@ class CampaignSpec(Frozen):
             what = f"UCB chooses by one objective, there are {len(self.objectives)}"
             faults([(("acquisition",), what, "use qLogNEI, Thompson, greedy or max_variance")])
         return self
+
+    def files(self) -> tuple[str, ...]:
+        """Names of all files that the campaign is read from, relative to the spec."""
+        computed = (self.labels.computed.file,) if self.labels.computed else ()
+        filters = [name for rule in self.filters for name in rule.files()]
+        return tuple(dict.fromkeys([*self.space.files(), *computed, *filters]))
+
+    @model_validator(mode="after")
+    def _explanation_fits(self) -> CampaignSpec:
+        kind = self.space.type
+        if isinstance(self.explain, SiteReversion) and kind != "doped_slab":
+            what = f"site_reversion turns dopants back, and {kind} has none"
+            faults([(("explain",), what, "use element_direction or none, or leave it out")])
+        if isinstance(self.explain, ElementDirection) and kind in _EXPLANATIONS:
+            what = f"element_direction moves along fractions, and {kind} has none"
+            faults([(("explain",), what, "leave it out")])
+        return self
+
+    @property
+    def explanation(self) -> ElementDirection | SiteReversion | NoExplanation:
+        """How recommendations are explained, decided by the space where the spec does not say."""
+        return self.explain or _EXPLANATIONS.get(self.space.type, ElementDirection)()
 
     def resolved(self) -> dict[str, Any]:
         """The whole spec as plain JSON values, defaults included; `load_spec` reads it back to an equal spec."""
@@ -342,13 +403,23 @@ def check_space(spec: CampaignSpec, space: Space) -> None:
     """Check what can only be known once the space is built.
 
     Raises:
-        InvalidInput: there are too many candidates, an objective is also a column of the space, or a control is not a
-            design of the space.
+        InvalidInput: there are too many candidates, an objective or constraint is also a column of the space, a control
+            is not a design of the space, or a filter cannot work on the space.
     """
     if space.count > MAX_CANDIDATES:
         what = f"{space.count:,} candidates are too many to screen; at most {MAX_CANDIDATES:,} can be"
         raise InvalidInput(Problem("space", what, "use fewer divisions, a smaller max_elements, bounds or constraints"))
-    found = [Problem(f"objectives[{i}].name", *rest) for i, *rest in _name_clashes(spec.objectives, variables(space))]
+    names = [f"objectives[{i}].name" for i in range(len(spec.objectives))]
+    names += [f"outcome_constraints[{i}].name" for i in range(len(spec.outcome_constraints))]
+    metrics = [o.name for o in spec.objectives] + [c.name for c in spec.outcome_constraints]
+    found = [Problem(names[i], *rest) for i, *rest in _name_clashes(metrics, variables(space))]
+    for i, rule in enumerate(spec.filters):
+        if rule.rule == "formation_energy_proxy" and not isinstance(space, FormulaSpace):
+            what = f"{rule.rule} needs the energies of structures, and {spec.space.type} has none"
+            found.append(Problem(f"filters[{i}]", what, "remove it, or use a structure space"))
+        elif not isinstance(space, FormulaSpace) and not ELEMENTS.intersection(space.components):
+            what = f"{rule.rule} looks at elements, and no component of the space is one"
+            found.append(Problem(f"filters[{i}]", what, "remove it, or name the components after elements"))
     for i, control in enumerate(spec.batch.controls):
         try:
             space.design_candidate(control.design)
@@ -366,10 +437,14 @@ def describe(spec: CampaignSpec, space: Space) -> str:
     limits = [f"{n:,} {word}" for n, word in ((spec.budget.samples, "samples"), (spec.budget.batches, "batches")) if n]
     budget = f", at most {listed(limits)} in all" if limits else ""
     levels = listed([f"{level:.0%}" for level in spec.intervals.levels])
+    bounds = [f"{c.name} ({c.source}) {c.limits()}" for c in spec.outcome_constraints]
+    wishes += f", keeping {listed(bounds)}" if bounds else ""
+    rules = [f"{rule.rule} ({rule.mode})" for rule in spec.filters]
+    filters = f"filters: {listed(rules)}; " if rules else ""
     return (
         f"{wishes[0].upper()}{wishes[1:]}, over {spec.space.describe(space.count)}, in {batch}{budget}. Model: "
-        f"{spec.model.type}; acquisition: {spec.acquisition.type}; intervals: {levels}; explanation: "
-        f"{spec.explain.type}; seed: {spec.seed}."
+        f"{spec.model.type}; acquisition: {spec.acquisition.type}; {filters}intervals: {levels}; explanation: "
+        f"{spec.explanation.type}; seed: {spec.seed}."
     )
 
 
@@ -384,11 +459,11 @@ def _wish(objective: Objective) -> str:
     return f"{verb} {objective.name}{unit}{target}" + (f" at {listed(held)}" if held else "")
 
 
-def _name_clashes(objectives: Sequence[Objective], columns: Sequence[str]) -> Iterator[tuple[int, str, str]]:
-    """(position, what, fix) of each objective whose name means something else already."""
+def _name_clashes(names: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """(position, what, fix) of each objective or constraint whose name means something else already."""
     taken = {name.casefold(): "a column of every worksheet" for name in RESERVED}
     taken |= {name.casefold(): "a column of the space" for name in columns}
-    for i, objective in enumerate(objectives):
-        if owner := taken.get(objective.name.casefold()):
-            yield i, f"{shown(objective.name)} is also {owner}", "choose another name"
-        taken[objective.name.casefold()] = "the name of another objective"
+    for i, name in enumerate(names):
+        if owner := taken.get(name.casefold()):
+            yield i, f"{shown(name)} is also {owner}", "choose another name"
+        taken[name.casefold()] = "the name of another objective"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from campaign.filters import Sieve
+from campaign.labels import Label, read_labels
+from campaign.outcomes import OutcomeConstraint
 from campaign.spaces import Space, build_space, variables
 from campaign.spec import CampaignSpec, Objective
 from db.chain import canonical
@@ -62,11 +65,32 @@ class State:
     """Sequence number of the last event that recommended a batch; 0 before the first."""
     artifacts: Path
     """Folder for what can be computed again."""
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Bytes of the files that the spec names, by name, as they were when the campaign started."""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """The objectives of the spec in force."""
         return tuple(self.spec.objectives)
+
+    @property
+    def constraints(self) -> tuple[OutcomeConstraint, ...]:
+        """The outcome constraints of the spec in force."""
+        return self.spec.outcome_constraints
+
+    @property
+    def metrics(self) -> tuple[Objective | OutcomeConstraint, ...]:
+        """What the lab measures: the objectives, then the constraints that are not computed."""
+        return (*self.objectives, *(c for c in self.constraints if c.source == "measured"))
+
+    @cached_property
+    def labels(self) -> Mapping[str, tuple[Label, ...]]:
+        """Computed values by metric."""
+        return read_labels(self.spec, self.space, self.files)
+
+    def sieve(self, energies: Mapping[int, float] | None = None) -> Sieve:
+        """The filters of the spec on the space; `energies` as `Sieve` takes them."""
+        return Sieve(self.spec.filters, self.space, self.files, energies)
 
     @cached_property
     def measured(self) -> Mapping[tuple[str, str], tuple[Measurement, ...]]:
@@ -82,8 +106,8 @@ class State:
         return str(self.statuses.get(sample, {}).get("status", "ok"))
 
     def finished(self, sample: Sample) -> bool:
-        """Whether nothing more is expected of a sample: every objective measured, or failed, or void."""
-        return self.status(sample.id) != "ok" or all((sample.id, o.name) in self.measured for o in self.objectives)
+        """Whether nothing more is expected of a sample: every metric measured, or failed, or void."""
+        return self.status(sample.id) != "ok" or all((sample.id, m.name) in self.measured for m in self.metrics)
 
     @cached_property
     def sample_of(self) -> Mapping[str, Sample]:
@@ -121,13 +145,38 @@ class State:
         return {**target, **rows[-1].composition}
 
     def observations(self, metric: str) -> list[Observation]:
-        """The current value of a metric for every sample that has one, in order of the samples."""
+        """The current value of a metric for every sample that has one, in order of the samples.
+
+        Of a computed metric these are its labels alone, each as a sample of its own that nobody made.
+        """
+        if metric in self.labels:
+            return [self._labelled(metric, label) for label in self.labels[metric]]
         found = []
         for sample in self.samples:
             rows = [m for m in self.measured.get((sample.id, metric), ()) if m.value is not None]
             if rows and self.status(sample.id) != "failed" and (seen := _observe(sample, rows)):
                 found.append(seen)
         return found
+
+    def _labelled(self, metric: str, label: Label) -> Observation:
+        c, name = label.candidate, f"{metric} row {label.row}"
+        sample = Sample(f"computed-{c.id}", self.name, name, c.id, c.design, c.stratum)
+        return Observation(sample, label.value, None, None, 1, label.censor)
+
+    @cached_property
+    def known(self) -> Mapping[str, Mapping[str, float]]:
+        """Constraint -> candidate id -> its exact value, the mean over samples, where it is measured or computed."""
+        found: dict[str, dict[str, list[float]]] = {c.name: {} for c in self.constraints}
+        for name, values in found.items():
+            for o in self.observations(name):
+                if o.censor == 0:
+                    values.setdefault(o.sample.candidate, []).append(o.value)
+        return {name: {key: fmean(v) for key, v in values.items()} for name, values in found.items()}
+
+    def violated(self, candidate: str) -> tuple[str, ...]:
+        """The constraints whose known value for a candidate lies outside their bounds."""
+        values = [(c, self.known[c.name].get(candidate)) for c in self.constraints]
+        return tuple(c.name for c, value in values if value is not None and not c.met(value))
 
     @cached_property
     def snapshot(self) -> str:
@@ -196,6 +245,7 @@ def load_state(store: Store, name: str) -> State:
         last_result=max((e.seq for e in events if e.kind in RESULT_KINDS), default=0),
         last_batch=max((e.seq for e in events if e.kind == BATCH_RECOMMENDED), default=0),
         artifacts=store.artifacts,
+        files=sources,
     )
 
 

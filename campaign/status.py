@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from campaign.sentences import quantity
+from campaign.outcomes import OutcomeConstraint
 from campaign.spec import Objective
 from campaign.state import Observation, State
+from campaign.words import quantity
 
 
 def loss(objective: Objective, value: float) -> float:
@@ -17,8 +18,11 @@ def loss(objective: Objective, value: float) -> float:
 
 
 def best(state: State, objective: Objective) -> Observation | None:
-    """The best measured sample of an objective; censored values do not count."""
-    exact = [o for o in state.observations(objective.name) if o.censor == 0]
+    """The best measured sample of an objective that violates no constraint; censored values do not count.
+
+    A sample whose constraints are not all known yet counts.
+    """
+    exact = [o for o in state.observations(objective.name) if o.censor == 0 and not state.violated(o.sample.candidate)]
     if not exact:
         return None
     return min(exact, key=lambda o: loss(objective, o.value))
@@ -55,6 +59,7 @@ def status(state: State) -> dict[str, Any]:
         "pending": [r.label for r in state.pending],
         "budget": state.spec.budget.model_dump(mode="json", exclude_none=True),
         "objectives": {},
+        "constraints": {c.name: _constraint(state, c) for c in state.constraints},
         "head": {"seq": state.head.seq, "hash": state.head.hash},
     }
     for objective in state.objectives:
@@ -74,6 +79,16 @@ def status(state: State) -> dict[str, Any]:
         }
     found["next"] = _next(state, found)
     return found
+
+
+def _constraint(state: State, constraint: OutcomeConstraint) -> dict[str, Any]:
+    values = [o.value for o in state.observations(constraint.name) if o.censor == 0]
+    return {
+        "source": constraint.source,
+        "limits": constraint.limits(),
+        "known": len(values),
+        "met": sum(constraint.met(value) for value in values),
+    }
 
 
 def _next(state: State, found: dict[str, Any]) -> str:
@@ -107,4 +122,5 @@ def state_line(found: dict[str, Any]) -> str:
         if seen:
             c = seen[0]
             parts.append(f"{100 * c['level']:g} % intervals held {100 * c['realised']:.0f} % (n={c['n']})")
+    parts += [f"{name} met by {c['met']} of {c['known']}" for name, c in found["constraints"].items()]
     return ", ".join(parts)

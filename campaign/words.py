@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -30,3 +31,16 @@ def shown(value: Any) -> str:
         return f"a list of {count(len(value), 'item')}"
     text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def quantity(value: float, unit: str | None = None, *, digits: int = 3) -> str:
+    """A number to three significant digits, or to whole units above a thousand: `352 mV`."""
+    text = f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
+    return f"{text} {unit}" if unit else text
+
+
+def signed(value: float, sd: float, unit: str | None) -> str:
+    """A change with the sd of the paired difference, to the first digit of the sd: `+28 ± 9 mV`, `+0.03 ± 0.06 eV`."""
+    places = max(0, -math.floor(math.log10(sd))) if sd > 0 else 2
+    text = f"{value:+.{places}f} ± {sd:.{places}f}"
+    return f"{text} {unit}" if unit else text

@@ -11,6 +11,7 @@ from campaign.record import expectation
 from campaign.sentences import formula
 from campaign.state import State
 from db.errors import InvalidInput, Problem
+from db.records import Recommendation
 from lab_io.worksheets import FORMATS, Worksheet, WorksheetRow, render
 
 
@@ -24,7 +25,7 @@ def worksheet(state: State, batch: RecommendedBatch) -> Worksheet:
         columns=expect.columns,
         metrics=expect.metrics,
         rows=tuple(
-            WorksheetRow(r.label, r.rank, formula(r.design), r.design, predictions=_rounded(r.prediction))
+            WorksheetRow(r.label, r.rank, formula(r.design), r.design, predictions=_rounded(_expected(r)))
             for r in batch
         ),
     )
@@ -56,6 +57,12 @@ def check_target(path: Path) -> None:
         raise InvalidInput(Problem(str(path), f"{path.suffix or 'no ending'} is not a format of worksheets", fix))
     if not path.parent.is_dir():
         raise InvalidInput(Problem(str(path), "the folder does not exist", "make it first, or choose another"))
+
+
+def _expected(recommendation: Recommendation) -> dict[str, Any]:
+    """Predictions of the objectives, and of the constraints beside them."""
+    feasibility = recommendation.rationale.get("feasibility", {})
+    return {**recommendation.prediction, **feasibility.get("constraints", {})}
 
 
 def _rounded(prediction: Mapping[str, Any]) -> dict[str, Any]:

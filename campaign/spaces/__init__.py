@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ from campaign.grammar import Choice
 from campaign.spaces.base import Space, SpaceSpec, variables
 from campaign.spaces.cost import Estimate, estimate
 from campaign.spaces.grid import CompositionGrid, GridSpace
+from campaign.spaces.slab.spec import DopedSlab
+from campaign.spaces.structure_files import StructureFiles
+from campaign.spaces.structures import StructureSpace
 from campaign.spaces.table import CandidateTable, TableSpace
 from db.errors import InvalidInput, Problem
 
@@ -20,10 +23,13 @@ __all__ = [
     "AnySpace",
     "CandidateTable",
     "CompositionGrid",
+    "DopedSlab",
     "Estimate",
     "GridSpace",
     "Space",
     "SpaceSpec",
+    "StructureFiles",
+    "StructureSpace",
     "TableSpace",
     "build_space",
     "estimate",
@@ -33,7 +39,9 @@ __all__ = [
 
 MAX_SOURCE_BYTES = 32 << 20
 
-AnySpace = Annotated[CompositionGrid | CandidateTable, Field(discriminator="type"), Choice()]
+AnySpace = Annotated[
+    CompositionGrid | CandidateTable | DopedSlab | StructureFiles, Field(discriminator="type"), Choice()
+]
 """What can stand under `space:`, told apart by `type`."""
 
 
@@ -58,11 +66,18 @@ def build_space(spec: SpaceSpec, sources: Mapping[str, bytes] | None = None) -> 
     return spec.build(given)
 
 
-def read_sources(spec: SpaceSpec, folder: Path) -> dict[str, bytes]:
-    """The bytes of each file that a space is read from.
+class Sourced(Protocol):
+    """What names the files that it is read from: a space, or a whole spec."""
+
+    def files(self) -> tuple[str, ...]:
+        """Their names, relative to the spec."""
+
+
+def read_sources(spec: Sourced, folder: Path) -> dict[str, bytes]:
+    """The bytes of each file that a space, or a whole spec, is read from.
 
     Args:
-        spec: what stands under `space:`.
+        spec: what stands under `space:`, or the spec.
         folder: the folder of the spec; files lie in it or below.
 
     Raises:

@@ -105,6 +105,9 @@ class Space(Protocol):
     def numeric_ranges(self) -> tuple[tuple[str, float, float], ...]:
         """(column, least, greatest) of each number column after the components."""
 
+    def notes(self) -> tuple[str, ...]:
+        """What to know before a campaign starts on this space, in words; warnings begin with `warning: `."""
+
     def fingerprint(self) -> str:
         """SHA-256 of all that the space is made from."""
 

@@ -270,6 +270,10 @@ class GridSpace:
         """Empty: every column is a fraction."""
         return ()
 
+    def notes(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
     def fingerprint(self) -> str:
         """SHA-256 of the space as specified."""
         return hashlib.sha256(json.dumps(self.spec.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()

@@ -258,6 +258,10 @@ class TableSpace:
         """(column, least, greatest) of each number column."""
         return tuple((name, float(x.min()), float(x.max())) for name, x in self._data.numbers.items())
 
+    def notes(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
     def fingerprint(self) -> str:
         """SHA-256 of the specification and the bytes of the table."""
         text = json.dumps(self.spec.model_dump(mode="json"), sort_keys=True) + self._sha256

@@ -12,6 +12,7 @@ TEMPLATES = {
     "plate": ("plate.yaml",),
     "table": ("table.yaml", "template_candidates.csv"),
     "alloy": ("alloy.yaml",),
+    "coooh": ("coooh.yaml",),
 }
 """Template -> its files, the spec first."""
 
@@ -20,7 +21,7 @@ def write_template(name: str, output: Path | None = None) -> list[Path]:
     """Write a template, and the table it refers to beside it.
 
     Args:
-        name: plate (oxides on a grid), table (candidates in a table) or alloy (two objectives).
+        name: plate (oxides on a grid), table (candidates in a table), alloy (two objectives) or coooh (doped slabs).
         output: the spec to write; `<name>.yaml` in the current folder if None.
 
     Returns:

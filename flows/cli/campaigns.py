@@ -107,7 +107,8 @@ def recommend(
 
 
 def _show(batch: RecommendedBatch) -> None:
-    from campaign.sentences import formula, interval_text, quantity
+    from campaign.sentences import formula, interval_text
+    from campaign.words import quantity
 
     what = "open since before" if batch.repeated else "recorded" if batch.recorded else "not recorded"
     say(f"batch {batch.batch.number} of {batch.batch.campaign} ({what})")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.common import Db, Json, emit, note, say, wrote
 
+if TYPE_CHECKING:
+    from campaign.spaces import Estimate
+
 
 def init(
-    template: Annotated[str, typer.Option("--template", "-t", help="plate, table or alloy.")] = "plate",
+    template: Annotated[str, typer.Option("--template", "-t", help="plate, table, alloy or coooh.")] = "plate",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; never overwritten.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -27,14 +31,17 @@ def validate(
     as_json: Json = False,
 ) -> None:
     """Check a spec, count its space without building it, and say what a round will cost."""
+    from campaign.filters import Sieve, preview
+    from campaign.labels import check_files
     from campaign.spaces import build_space, read_sources
     from campaign.spaces import estimate as estimate_of
-    from campaign.spec import check_space, describe, load_spec
+    from campaign.spec import describe, load_spec
     from campaign.yaml import dump
 
     loaded = load_spec(spec)
-    space = build_space(loaded.space, read_sources(loaded.space, spec.parent))
-    check_space(loaded, space)
+    files = read_sources(loaded, spec.parent)
+    space = build_space(loaded.space, files)
+    check_files(loaded, space, files)
     cost = estimate_of(space)
     if as_json:
         emit(
@@ -42,23 +49,32 @@ def validate(
                 "valid": True,
                 "count": space.count,
                 "strata": space.strata(),
-                "estimate": {"seconds": cost.seconds, "memory_mb": cost.memory_mb},
+                "notes": space.notes(),
+                "estimate": asdict(cost),
+                "filters": preview(Sieve(loaded.filters, space, files)),
                 "spec": loaded.resolved(),
             }
         )
         return
     if count:
         say(f"{space.count}")
-        note(f"about {cost.seconds:.0f} s and {cost.memory_mb:.0f} MB for a recommendation")
+        note(_price(cost))
         return
     say(describe(loaded, space))
     say()
     for stratum, size in space.strata().items():
         say(f"  {stratum}: {size:,} candidates")
-    say(f"  a recommendation takes about {cost.seconds:.0f} s and {cost.memory_mb:.0f} MB")
+    for line in (*space.notes(), *preview(Sieve(loaded.filters, space, files)), _price(cost)):
+        say(f"  {line}")
     say()
     say("In full, with defaults:")
     say(dump(loaded.resolved()).rstrip())
+
+
+def _price(cost: Estimate) -> str:
+    once = f"encoding its structures takes about {cost.encoding_seconds / 60:.0f} min, once; "
+    each = f"a recommendation takes about {cost.seconds:.0f} s and {cost.memory_mb:.0f} MB"
+    return (once if cost.encoding_seconds > 30 else "") + each
 
 
 def schema() -> None:

@@ -37,7 +37,7 @@ def test_every_move_is_a_composition(parts):
 
     x = np.array(parts, dtype=float) / sum(parts)
     space = SimpleNamespace(components=("Ni", "Fe", "Co", "Mn"), numeric_ranges=lambda: (), columns=())
-    state = SimpleNamespace(spec=SimpleNamespace(explain=SimpleNamespace(step=0.1)), space=space)
+    state = SimpleNamespace(spec=SimpleNamespace(explanation=SimpleNamespace(step=0.1)), space=space)
     for _, _, moved in directions(state, x):
         assert moved.min() >= -1e-12
         assert moved.sum() == pytest.approx(1)

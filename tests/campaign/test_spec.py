@@ -63,7 +63,7 @@ def test_the_smallest_spec_stands_with_its_defaults() -> None:
     assert spec.batch.size == 8
     assert spec.model.type == "auto"
     assert spec.acquisition.type == "qLogNEI"
-    assert spec.explain.type == "element_direction"
+    assert spec.explanation.type == "element_direction"
     assert spec.intervals.levels == (0.80, 0.95)
     assert spec.intervals.adaptive is True
     assert build_space(spec.space).count == 2_121
@@ -125,8 +125,8 @@ INVALID = [
     (
         "composition_grid",
         "composition_gird",
-        "line 4, space: 'composition_gird' is none of composition_grid and candidate_table. "
-        "Fix: did you mean composition_grid?",
+        "line 4, space: 'composition_gird' is none of composition_grid, candidate_table, doped_slab and "
+        "structure_files. Fix: did you mean composition_grid?",
     ),
     ("type: composition_grid", "kind: grid", "line 4, space: a mapping of 4 keys has no `type`"),
     ("divisions: 10", "divisions: ten", "line 7, space.divisions: 'ten' is not a whole number from 1 to 1000"),
