@@ -19,7 +19,7 @@ from campaign.feasibility import feasibility
 from campaign.filling import SAMPLE, spread
 from campaign.filters import Tally
 from campaign.rationale import expectation, explain, noise_floor
-from campaign.screen import Indices, open_sample, screen
+from campaign.screen import Indices, open_sample, screen, sieve_of
 from campaign.sentences import warnings_about
 from campaign.site_rationale import changed
 from campaign.spaces.slab.space import SlabSpace
@@ -249,7 +249,7 @@ def _fill(state: State, request: Request, wanted: int, seed: int) -> _Picked:
 
 def _filtered(state: State, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     """What the filters make of candidates, as it is stored; nothing where there are none."""
-    sieve = state.sieve()
+    sieve = sieve_of(state)
     if not sieve.filters:
         return [{} for _ in candidates]
     return [{"filters": [v.as_json() for v in sieve.verdicts(state.space.x_of(c.design))]} for c in candidates]

@@ -9,6 +9,7 @@ from campaign.figures import environment, history, parity, plotly_javascript
 from campaign.sentences import formula
 from campaign.state import State
 from campaign.status import state_line, status
+from campaign.structure_picture import structure_picture
 from campaign.words import quantity
 from db.errors import InvalidInput, Problem
 
@@ -41,9 +42,9 @@ def write_report(state: State, path: Path, *, verified: bool) -> Path:
                 if sample is not None and (sample.id, o.name) in values
             }
             outcome = state.status(sample.id) if sample is not None else "pending"
-            cards.append(
-                {**card(r), "measured": measured, "outcome": "" if measured else outcome.replace("ok", "pending")}
-            )
+            shown = {"measured": measured, "outcome": "" if measured else outcome.replace("ok", "pending")}
+            picture = structure_picture(state, r) if batch is state.batches[-1] else None
+            cards.append({**card(r), **shown, "picture": picture})
         batches.append({"number": batch.number, "settings": batch.settings, "cards": cards})
     page = (
         environment()

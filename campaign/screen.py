@@ -13,8 +13,8 @@ from torch import Tensor
 
 from acquisition.choose import JOINT_LIMIT, shortlist
 from campaign.belief import Belief, belief_score, believe, learnable
-from campaign.encoding import encode_ahead
-from campaign.filters import Tally
+from campaign.encoding import encode_ahead, site_encoder
+from campaign.filters import Sieve, Tally
 from campaign.spaces import StructureSpace
 from campaign.state import State, batch_seed
 from db.errors import InvalidInput, Problem
@@ -24,6 +24,21 @@ from surrogates.recipes import recipe_hash
 Indices = NDArray[np.int64]
 CHUNK = 8192
 """Candidates that are encoded and predicted at once."""
+
+
+def sieve_of(state: State, stage: Callable[[str], None] = lambda _: None) -> Sieve:
+    """The filters of a campaign; where one needs energies all candidates are encoded, for its baseline is of them all.
+
+    Args:
+        state: the campaign.
+        stage: told how far it is.
+    """
+    asked = any(rule.rule == "formation_energy_proxy" for rule in state.spec.filters)
+    if not asked or not isinstance(state.space, StructureSpace):
+        return state.sieve()
+    encode = site_encoder(state.space, state.spec.encoder, state.artifacts)
+    encode_ahead(encode, state.space.X(np.arange(state.space.count)), stage)
+    return state.sieve(encode.energies)
 
 
 def open_chunks(
@@ -37,7 +52,7 @@ def open_chunks(
         again: also candidates whose samples failed.
         tally: what hard filters take out is added to it.
     """
-    sieve = state.sieve()
+    sieve = sieve_of(state)
     tried = state.tried(again=again).values()
     closed = np.array(sorted({i for d in tried if (i := state.space.locate(d)) is not None}), dtype=np.int64)
     pieces = state.space.chunks(CHUNK) if only is None else _pieces(only)

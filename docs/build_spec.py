@@ -22,10 +22,29 @@ ORDER = (
     ("columns: fraction", "FractionColumn"),
     ("columns: number", "NumberColumn"),
     ("columns: category", "CategoryColumn"),
+    ("space: doped_slab", "DopedSlab"),
+    ("doped_slab host: coooh", "CoOOHHost"),
+    ("doped_slab host: fcc111, fcc100", "MetalHost"),
+    ("adsorbate of a metal host", "Adsorbate"),
+    ("doped_slab host: a file", "StructureHost"),
+    ("slab of a host from a file", "Slab"),
+    ("doped_slab sites", "Sites"),
+    ("doped_slab count and distinct_elements", "Range"),
+    ("space: structure_files", "StructureFiles"),
     ("objectives", "Objective"),
+    ("outcome_constraints", "OutcomeConstraint"),
+    ("labels", "Labels"),
+    ("labels.computed", "ComputedLabels"),
+    ("filters: excluded_elements", "ExcludedElements"),
+    ("filters: charge_balance", "ChargeBalance"),
+    ("filters: ionic_radius_mismatch", "IonicRadiusMismatch"),
+    ("filters: precursor_available", "PrecursorAvailable"),
+    ("filters: formation_energy_proxy", "FormationEnergyProxy"),
     ("batch", "BatchSpec"),
     ("batch.controls", "Control"),
     ("budget", "Budget"),
+    ("encoder: chgnet", "CHGNetEncoder"),
+    ("encoder: uma", "UMAEncoder"),
     ("model: auto", "AutoModel"),
     ("model: a recipe", "RecipeModel"),
     ("acquisition: qLogNEI", "QLogNEI"),
@@ -35,6 +54,7 @@ ORDER = (
     ("acquisition: greedy", "Greedy"),
     ("acquisition: max_variance", "MaxVariance"),
     ("explain: element_direction", "ElementDirection"),
+    ("explain: site_reversion", "SiteReversion"),
     ("explain: none", "NoExplanation"),
     ("intervals", "Intervals"),
 )
@@ -59,12 +79,12 @@ def page() -> str:
     for title, name in ORDER:
         part: dict[str, Any] = schema["$defs"][name] if name else schema
         lines += [f"## {title}", "", part["description"], ""]
-        keys = {k: v for k, v in part["properties"].items() if k != "type"}
+        keys = {k: v for k, v in part["properties"].items() if k not in ("type", "rule")}
         if keys:
             lines += ["| key | meaning |", "| --- | --- |"]
         for key, field in keys.items():
             shown = f"**`{key}`**" if key in part.get("required", ()) else f"`{key}`"
-            meaning = field.get("description", "").replace("|", r"\|")
+            meaning = " ".join(field.get("description", "").split()).replace("|", r"\|")
             lines.append(f"| {shown} | {meaning} |")
         lines += [""] if keys else []
         if name == "RecipeModel":

@@ -191,6 +191,8 @@ class SiteBag:
     """Of each site: 1 over the number of decorations."""
     labels: tuple[str, ...]
     """Names of the `k` sites."""
+    energy: float
+    """eV/atom, the mean over the decorations."""
 
     @classmethod
     def of(cls, structures: Sequence[Structure], features: Sequence[SiteFeatures], choice: SiteChoice) -> SiteBag:
@@ -215,7 +217,8 @@ class SiteBag:
                 if label is None:
                     raise ValueError(f"site {site} of {structure.formula} lacks the property 'label', its name")
                 labels.append(str(label))
-        return cls(torch.cat(parts), 1 / len(structures), tuple(labels))
+        energy = sum(encoded.energy for encoded in features) / len(structures)
+        return cls(torch.cat(parts), 1 / len(structures), tuple(labels), energy)
 
 
 def site_bags(

@@ -65,6 +65,11 @@ class SiteEncoder:
             self._known.setdefault(key, x)
         self._bags.update(found)
 
+    @property
+    def energies(self) -> dict[int, float]:
+        """Energy of each candidate encoded so far, eV/atom, the mean over its decorations."""
+        return {x: bag.energy for x, bag in self._bags.items()}
+
     def designs(self, bags: Bags) -> Tensor:
         """The candidate of each bag, `n x 1`, float64, known by its tensors; the first encoded where two are equal.
 
