@@ -16,7 +16,7 @@ from campaign.spec import load_spec
 from flows.cli.app import run
 
 PLACE = Path(__file__).parents[2] / "examples" / "he_coooh"
-SMALLER = {"-n 32": "-n 9", "compute coooh.yaml 30": "compute coooh.yaml 8"}
+SMALLER = {"-n 32": "-n 11", "compute coooh.yaml 30": "compute coooh.yaml 8"}
 
 
 def module(name: str):
