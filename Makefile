@@ -9,6 +9,7 @@ export OMP_NUM_THREADS ?= 1
 
 demo: $(STAMP)
 	$(BIN)/python examples/oer_plate/demo.py
+	$(BIN)/python examples/he_coooh/demo.py
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
@@ -23,7 +24,8 @@ bench: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/messy.py
-	for name in conformal locality spread route explanation throughput alloys closed_loop; do \
+	for name in conformal locality spread route explanation throughput alloys closed_loop \
+			screening active_sites planted_sites simulated_lab; do \
 		$(BIN)/python benchmarks/$$name.py || exit 1; done
 
 # torch goes first: the pinned build keeps pip from choosing a newer one with its accelerator packages.

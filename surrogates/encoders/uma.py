@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import pickle
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -140,7 +139,7 @@ def _unit(path: Path, digest: str) -> Any:
         no_forces = {"backbone": {"regress_forces": False, "regress_stress": False}}
         try:
             unit = load_predict_unit(path, inference_settings=settings, overrides=no_forces, device="cpu")
-        except (pickle.UnpicklingError, AttributeError, ImportError, KeyError, RuntimeError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 - what is no checkpoint may raise anything
             raise ValueError(f"{path} cannot be loaded as a UMA checkpoint: {error}. {HELP}") from error
     for tasks in unit.dataset_to_tasks.values():
         tasks[:] = [task for task in tasks if task.property == "energy"]

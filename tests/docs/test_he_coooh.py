@@ -71,11 +71,10 @@ def test_the_walk_through_runs(tmp_path, monkeypatch, capsys, lab):
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
-def test_the_demo_and_the_walk_through_run_the_same(monkeypatch):
+def test_the_demo_and_the_walk_through_run_the_same(monkeypatch, lab):
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.delitem(sys.modules, "lab", raising=False)
+    monkeypatch.setitem(sys.modules, "lab", lab)
     assert list(module("demo").COMMANDS) == commands()
-    monkeypatch.delitem(sys.modules, "lab")
 
 
 def test_zinc_helps_beside_titanium_and_like_neighbours_cost(lab, space):
