@@ -104,6 +104,7 @@ def choose(
     beta: float = 4.0,
     noise_variance: Sequence[float] = (),
     constraints: Sequence[Bound] = (),
+    late: Tensor | None = None,
 ) -> Selection:
     """Choose `q` distinct rows of a pool, jointly and around the pending ones.
 
@@ -128,6 +129,7 @@ def choose(
         beta: of the upper confidence bound (Srinivas et al. 2010).
         noise_variance: of one measurement of each objective; max-variance counts a pick as measured with it.
         constraints: bounds of the outputs after the objectives.
+        late: candidates that come after all others for reasons of their own, bool `n`.
 
     Raises:
         ValueError: the acquisition is unknown, or the pool is empty.
@@ -142,7 +144,7 @@ def choose(
     pool = CachedPool(model, torch.cat([X, X_pending, X_observed]), seed=seed, n_samples=draws)
     rows = torch.arange(len(pool.mean), dtype=X.dtype).unsqueeze(-1)
     pending, observed = rows[n : n + len(X_pending)], rows[n + len(X_pending) :]
-    feasible = Feasibility(pool, n, constraints)
+    feasible = Feasibility(pool, n, constraints, late)
     waiting = pending.squeeze(-1).long().tolist()
     if acquisition == "max_variance":
         return _max_variance(feasible, q, waiting, noise_variance, len(goals))

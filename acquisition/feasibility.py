@@ -88,11 +88,13 @@ class Feasibility:
         pool: the belief; its last outputs are the constrained ones.
         n: candidates, the first rows of the pool.
         bounds: one for each of the last outputs.
+        after: candidates that come after all others whatever their bounds say, bool `n`; none if left out.
     """
 
     pool: CachedPool
     n: int
     bounds: Sequence[Bound] = ()
+    after: Tensor | None = None
     _late: Tensor = field(init=False, repr=False)
     _log_probability: Tensor = field(init=False, repr=False)
 
@@ -101,7 +103,8 @@ class Feasibility:
         mean = self.pool.mean[:, first:]
         sd = self.pool.covariance[first:].diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt().T
         object.__setattr__(self, "_log_probability", log_feasibility(self.bounds, mean, sd))
-        object.__setattr__(self, "_late", too_unlikely(self.bounds, mean, sd)[: self.n])
+        unlikely = too_unlikely(self.bounds, mean, sd)[: self.n]
+        object.__setattr__(self, "_late", unlikely if self.after is None else unlikely | self.after)
 
     @property
     def _first(self) -> int:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from acquisition.feasibility import Bound
 from acquisition.objectives import Goal
-from campaign.encoding import encoder_of
+from campaign.encoding import encode_ahead, encoder_of
 from campaign.outcomes import OutcomeConstraint
 from campaign.spec import Objective, RecipeModel
 from campaign.state import State
@@ -250,11 +250,17 @@ class Belief:
         """Probability that designs `n x d` meet each constraint, `n x constraints`."""
         return np.stack([c.probability(X) for c in self.constraints], axis=1).reshape(len(X), -1)
 
-    def eligible(self, X: Array) -> NDArray[np.bool_]:
+    def likely(self, X: Array) -> NDArray[np.bool_]:
         """Whether designs `n x d` meet every constraint with its least probability, `n`."""
+        return self._meet(X, [c.constraint.min_probability for c in self.constraints])
+
+    def eligible(self, X: Array) -> NDArray[np.bool_]:
+        """Whether designs `n x d` may be the incumbent, `n`: each constraint is met rather than not."""
+        return self._meet(X, [0.5] * len(self.constraints))
+
+    def _meet(self, X: Array, least: Sequence[float]) -> NDArray[np.bool_]:
         if not self.constraints:
             return np.ones(len(X), dtype=bool)
-        least = [c.constraint.min_probability for c in self.constraints]
         return np.all(self.feasibility(X) >= np.array(least), axis=1)
 
     def best_measured(self) -> float:
@@ -327,6 +333,7 @@ def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str
     stage(f"fit {objective.name}")
     data = training(state, objective)
     encode = encoder(state)
+    encode_ahead(encode, data.X, stage)
     bags = encode(torch.as_tensor(data.X, dtype=torch.float64), stratum=data.strata)
     n = len(data.exact)
     before = last_choice(state, objective)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,11 +15,14 @@ from pydantic import Field
 
 from campaign.grammar import Choice, Frozen, Whole
 from campaign.spaces import Space, StructureSpace
+from campaign.spaces.slab.space import SlabSpace
 from campaign.spaces.slab.spec import Length
+from db.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
     from surrogates.encoders.base import Encoder
     from surrogates.encoders.potentials import Potential
+    from surrogates.encoders.sites import SiteChoice
     from surrogates.encoders.structures import SiteEncoder
 
 WORKERS = 2
@@ -29,11 +34,18 @@ KEPT = 2
 class _Sites(Frozen):
     """Which sites a surrogate sees."""
 
-    sites: Literal["all", "sublattice", "dopants", "surface", "near"] = "sublattice"
-    """Which sites form the bag: `all`, the `sublattice` that takes dopants (the default), the `dopants`, the `surface`,
-    or those `near` a dopant or an adsorbate; adsorbates always belong to it."""
+    sites: Literal["all", "sublattice", "dopants", "surface", "near"] | None = None
+    """Which sites form the bag: `all`, the `sublattice` that takes dopants, the `dopants`, the `surface`, or those
+    `near` a dopant or an adsorbate; adsorbates always belong to it. If left out, the sublattice of doped slabs, else
+    all."""
     cutoff: Length = 3.5
     """With `near`: how near, in angstrom; 3.5 if left out."""
+
+    def choice(self, space: Space) -> SiteChoice:
+        """The choice of sites on a space."""
+        from surrogates.encoders.sites import SiteChoice
+
+        return SiteChoice(self.sites or ("sublattice" if isinstance(space, SlabSpace) else "all"), self.cutoff)
 
 
 class CHGNetEncoder(_Sites):
@@ -53,8 +65,8 @@ class UMAEncoder(_Sites):
 
     type: Literal["uma"] = "uma"
     checkpoint: str
-    """A checkpoint file, or the name of a model to be downloaded, such as `uma-s-1p1`; a trusted one, for loading it
-    runs code."""
+    """A checkpoint file, found from the current folder, or the name of a model to be downloaded, such as `uma-s-1p2`; a
+    trusted one, for loading it runs code."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """SHA-256 that the file must have, 64 hexadecimal digits; not checked if left out."""
     task: Literal["oc20", "omat", "omol", "odac", "omc"] = "oc20"
@@ -95,18 +107,49 @@ def encoder_of(space: Space, encoder: CHGNetEncoder | UMAEncoder, artifacts: Pat
 def site_encoder(space: StructureSpace, encoder: CHGNetEncoder | UMAEncoder, artifacts: Path) -> SiteEncoder:
     """The encoder of a structure space: the same one, with what it holds in memory, for the same space and folder."""
     from surrogates.encoders.cache import FeatureCache
-    from surrogates.encoders.sites import SiteChoice
     from surrogates.encoders.structures import SiteEncoder
 
     key = (space.fingerprint(), encoder.model_dump_json(), artifacts)
-    if key not in _kept:
-        choice = SiteChoice(encoder.sites, encoder.cutoff)
-        cache = FeatureCache(artifacts / "features")
-        _kept[key] = SiteEncoder(space.structures, encoder.potential(), choice, cache, WORKERS)
-    _kept[key] = _kept.pop(key)  # the latest comes last
-    for old in list(_kept)[:-KEPT]:
-        del _kept[old]
-    return _kept[key]
+    with _one_at_a_time:
+        found = _kept.pop(key, None)
+        if found is None:
+            cache = FeatureCache(artifacts / "features")
+            found = SiteEncoder(space.structures, potential_of(encoder), encoder.choice(space), cache, WORKERS)
+        _kept[key] = found  # the latest comes last
+        for old in list(_kept)[:-KEPT]:
+            del _kept[old]
+    return found
+
+
+def potential_of(encoder: CHGNetEncoder | UMAEncoder) -> Potential:
+    """The potential that a spec names.
+
+    Raises:
+        InvalidInput: it cannot be had.
+    """
+    try:
+        return encoder.potential()
+    except ValueError as error:
+        raise InvalidInput(Problem("encoder", str(error), "correct the encoder in the spec")) from error
+
+
+def check_encoder(space: Space, encoder: CHGNetEncoder | UMAEncoder) -> None:
+    """Check that the encoder of a spec can be had, and that its choice of sites finds some in every structure.
+
+    Raises:
+        InvalidInput: it cannot, or finds none in a first candidate or in what explaining one turns it into.
+    """
+    if not isinstance(space, StructureSpace):
+        return
+    potential_of(encoder)
+    first = int(space.X(np.zeros(1, dtype=np.int64))[0, 0])
+    changed = [change.x for change in space.reversion(first)] if isinstance(space, SlabSpace) else []
+    try:
+        for x in (first, *changed):
+            for structure in space.structures(x):
+                encoder.choice(space).sites(structure)
+    except ValueError as error:
+        raise InvalidInput(Problem("encoder.sites", str(error), "choose `sublattice` or `all` sites")) from error
 
 
 def encode_ahead(
@@ -128,11 +171,18 @@ def encode_ahead(
         return
     begun = time.monotonic()
 
-    def told(done: int, _total: int | None) -> None:
-        left = (time.monotonic() - begun) / max(done, 1) * (len(X) - done)
-        stage(f"encoded {done:,} of {len(X):,} {what}" + (f", about {left:.0f} s more" if left > 1 else ""))
+    def told(done: int, total: int | None) -> None:
+        left = (time.monotonic() - begun) / max(done, 1) * ((total or done) - done)
+        stage(f"encoded {done:,} of {total:,} {what}" + (f", about {left:.0f} s more" if left > 1 else ""))
 
-    encoder.encode(torch.from_numpy(X), told)
+    try:
+        with _one_at_a_time:
+            encoder.encode(torch.from_numpy(X), told)
+    except (ValueError, BrokenProcessPool) as error:
+        raise InvalidInput(
+            Problem("encoder", str(error), "correct the encoder, or the structure, in the spec")
+        ) from error
 
 
+_one_at_a_time = threading.Lock()
 _kept: dict[tuple[str, str, Path], SiteEncoder] = {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from campaign.designs import refuse_strangers
+from campaign.encoding import check_encoder
 from campaign.filters import Sieve
 from campaign.outcomes import OutcomeConstraint
 from campaign.spaces import Space
@@ -45,6 +47,7 @@ def check_files(spec: CampaignSpec, space: Space, files: Mapping[str, bytes]) ->
         InvalidInput: as `check_space`, or labels or the files of filters cannot be used.
     """
     check_space(spec, space)
+    check_encoder(space, spec.encoder)
     Sieve(spec.filters, space, files).check()
     read_labels(spec, space, files)
 
@@ -79,7 +82,7 @@ def read_labels(spec: CampaignSpec, space: Space, files: Mapping[str, bytes]) ->
         columns=space.side_columns(),
         metrics=tuple(Metric(c.name, c.unit or None) for c in wanted),
     )
-    checked = check_results(table, expect, mapping=in_file)
+    checked = refuse_strangers(check_results(table, expect, mapping=in_file), space, table_spec.file)
     if not checked.ok:
         raise InvalidInput(checked.problems)
     found: dict[str, list[Label]] = {c.name: [] for c in wanted}

@@ -19,7 +19,7 @@ from campaign.feasibility import feasibility
 from campaign.filling import SAMPLE, spread
 from campaign.filters import Tally
 from campaign.rationale import expectation, explain, noise_floor
-from campaign.screen import Indices, open_sample, screen, sieve_of
+from campaign.screen import Indices, open_sample, screen, sieve_of, unmeasured
 from campaign.sentences import warnings_about
 from campaign.site_rationale import changed
 from campaign.spaces.slab.space import SlabSpace
@@ -291,6 +291,7 @@ def _choose(state: State, request: Request, wanted: int, seed: int, stage: Calla
         beta=getattr(acquisition, "beta", 4.0),
         noise_variance=[b.noise_variance() for b in belief.objectives],
         constraints=belief.bounds,
+        late=torch.from_numpy(unmeasured(state, belief, indices)),
     )
     candidates = [state.space.candidate(int(indices[row])) for row in selection.rows]
     stage("explain")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from campaign.designs import refuse_strangers
 from campaign.files import read_file
 from campaign.state import (
     BATCH_RECOMMENDED,
@@ -27,7 +28,7 @@ from db.rows import Record
 from db.store import Store
 from lab_io.findings import Finding, Status
 from lab_io.results import check_results
-from lab_io.schema import Check, CheckedRow, Expectation, Metric, Result
+from lab_io.schema import Check, Expectation, Metric, Result
 from lab_io.tables import MAX_BYTES, RawTable, read_table
 from lab_io.units import split_header
 from lab_io.words import fold
@@ -106,20 +107,8 @@ def check(state: State, reading: Reading) -> Check:
     """
     table = read_table(reading.content, reading.name, sheet=reading.sheet)
     checked = check_results(table, expectation(state), mapping=reading.mapping, units=reading.units)
-    rows = tuple(_made(state, row, reading.name) for row in checked.rows)
-    return replace(checked, rows=rows, table=(*checked.table, *_computed_columns(state, table, reading)))
-
-
-def _made(state: State, row: CheckedRow, name: str) -> CheckedRow:
-    """The row, rejected where what was made is no design of the space: `Ti@M99` in a slab of 12 sites."""
-    if row.result is None or not row.result.design:
-        return row
-    try:
-        state.space.design_candidate(row.result.design)
-    except InvalidInput as error:
-        wrong = [Problem(f"{name}, row {row.number}, {p.where}", p.what, p.fix) for p in error.problems]
-        return replace(row, status=Status.REJECTED, problems=(*row.problems, *wrong), result=None)
-    return row
+    checked = refuse_strangers(checked, state.space, reading.name)
+    return replace(checked, table=(*checked.table, *_computed_columns(state, table, reading)))
 
 
 def _computed_columns(state: State, table: RawTable, reading: Reading) -> Iterator[Finding]:

@@ -37,8 +37,9 @@ def sieve_of(state: State, stage: Callable[[str], None] = lambda _: None) -> Sie
     if not asked or not isinstance(state.space, StructureSpace):
         return state.sieve()
     encode = site_encoder(state.space, state.spec.encoder, state.artifacts)
-    encode_ahead(encode, state.space.X(np.arange(state.space.count)), stage)
-    return state.sieve(encode.energies)
+    X = state.space.X(np.arange(state.space.count))
+    encode_ahead(encode, X, stage)
+    return state.sieve({x: encode.energies[x] for x in X[:, 0].astype(int).tolist()})
 
 
 def open_chunks(
@@ -133,7 +134,9 @@ def screen(
         At most `JOINT_LIMIT` indices, ascending. Memory is one chunk and one number a candidate.
     """
     chunks = list(open_chunks(state, only=only, again=again, tally=tally))
-    chunks = _calibrated(state, belief, chunks, wanted)
+    inside = [chunk[~unmeasured(state, belief, chunk)] for chunk in chunks]
+    if sum(map(len, inside)) >= wanted:
+        chunks = inside
     indices = np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int64)
     encode_ahead(belief.encode, state.space.X(indices), stage)
     if len(indices) <= JOINT_LIMIT:
@@ -156,13 +159,12 @@ def screen(
     return indices[rows.numpy()]
 
 
-def _calibrated(state: State, belief: Belief, chunks: list[Indices], wanted: int) -> list[Indices]:
-    """Chunks of candidates in strata where everything was measured; all of them where those are too few."""
+def unmeasured(state: State, belief: Belief, indices: Indices) -> NDArray[np.bool_]:
+    """Which structures, `n`, have a density of which some objective or constraint was never measured; no others do."""
     if not isinstance(state.space, StructureSpace):
-        return chunks
+        return np.zeros(len(indices), dtype=bool)
     known = set.intersection(*(set(b.data.exact.strata) for b in belief.all))
-    inside = [chunk[[stratum in known for stratum in state.space.stratum(chunk)]] for chunk in chunks]
-    return inside if sum(map(len, inside)) >= wanted else chunks
+    return np.array([stratum not in known for stratum in state.space.stratum(indices)], dtype=bool)
 
 
 def ranked(
@@ -170,7 +172,8 @@ def ranked(
 ) -> tuple[list[dict[str, Any]], list[Prediction]]:
     """The best open candidates by predicted median of the first objective, with the predictions to keep.
 
-    Candidates below a constraint's least probability come after all others.
+    Candidates below a constraint's least probability, and structures of a density that was never measured, come after
+    all others.
 
     Args:
         state: the campaign.
@@ -197,7 +200,7 @@ def ranked(
         encode_ahead(belief.encode, designs, stage)
         median = first.median(designs, state.space.stratum(chunk))
         scores = np.concatenate([scores, belief_score(first, median)])
-        late = np.concatenate([late, ~belief.eligible(designs)])
+        late = np.concatenate([late, ~belief.likely(designs) | unmeasured(state, belief, chunk)])
         keep = np.lexsort((-scores, late))[:top]
         best, scores, late = best[keep], scores[keep], late[keep]
     X, strata = state.space.X(best), state.space.stratum(best)

@@ -123,8 +123,9 @@ def _why(name: str, why: Mapping[str, Any]) -> list[str]:
     elif why["effects"]:
         lines.append(_effects(name, why["effects"], unit))
     if why["substitutions"]:
-        options = "; ".join(f"{s['swap']} ({signed(s['change'], s['sd'], unit)})" for s in why["substitutions"])
         better = why["substitutions"][0]["better"]
+        told = [s for s in why["substitutions"] if s["better"] or not better]
+        options = "; ".join(_substitution(s, unit) for s in told)
         lead = (
             "Substitutions to try next" if better else "No single substitution is predicted to be better; the nearest"
         )
@@ -150,10 +151,16 @@ def _effects(name: str, effects: Sequence[Mapping[str, Any]], unit: str | None) 
     return f"The prediction changes most with {top['name']}: {step}, the predicted {name} {verb} by {size}{then}."
 
 
+def _substitution(option: Mapping[str, Any], unit: str | None) -> str:
+    outside = "" if option.get("in_space", True) else ", not in the space"
+    return f"{option['swap']} ({signed(option['change'], option['sd'], unit)}{outside})"
+
+
 def _neighbour(neighbour: Mapping[str, Any]) -> str:
     several = len(neighbour["values"]) > 1
     values = ", ".join(
         (f"{name} " if several else "") + quantity(v["value"], v["unit"], digits=4)
         for name, v in neighbour["values"].items()
     )
-    return f"{neighbour['sample']} at {neighbour['distance']:.2g} ({values})"
+    away = f"at {neighbour['distance']:.2g}" if neighbour["distance"] > 1e-9 else "of the same composition"
+    return f"{neighbour['sample']} {away} ({values})"

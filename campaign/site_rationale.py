@@ -16,6 +16,7 @@ import torch
 from botorch.exceptions.errors import UnsupportedError
 
 from campaign.belief import Array, ObjectiveBelief, belief_score, sign
+from campaign.screen import sieve_of
 from campaign.spaces.slab.decorated import DecorationSpace
 from campaign.spaces.slab.space import Change, SlabSpace
 from campaign.state import State
@@ -45,6 +46,10 @@ def explain_sites(state: State, space: SlabSpace, belief: ObjectiveBelief, x: in
         and leave-one-site-out beside them.
     """
     back, swaps = space.reversion(x), space.swaps(x)
+    if not back:
+        none = {"gate": "withheld", "reason": "there is no dopant"}
+        unit = belief.objective.unit
+        return {"unit": unit, "effects": [], **none, "substitutions": [], "leave_one_out": None, "attention": none}
     changes = [*back, *swaps]
     mean, covariance = belief.joint(np.array([[x], *([change.x] for change in changes)], dtype=float))
     single = np.eye(len(changes), 1 + len(changes), k=1)
@@ -118,12 +123,13 @@ def _substitutions(
     sd: Array,
 ) -> list[dict[str, Any]]:
     """The swaps of one dopant that are predicted to be best, those tried before left out."""
-    tried = state.tried()
+    tried, sieve = state.tried(), sieve_of(state)
     gain = belief_score(belief, mean[0] + change) - belief_score(belief, mean[:1])
     options = {}
     for i, swap in enumerate(swaps):
         candidate = space.candidate_of(swap.x)
-        if candidate.id not in tried and candidate.id not in options:
+        filtered = any(v.mode == "hard" and v.passed is False for v in sieve.verdicts(np.array([float(swap.x)])))
+        if candidate.id not in tried and candidate.id not in options and not filtered:
             options[candidate.id] = (i, swap, candidate)
     best = sorted(options.values(), key=lambda option: (-gain[option[0]], option[2].id))[:SUBSTITUTIONS]
     return [

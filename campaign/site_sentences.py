@@ -38,7 +38,7 @@ def site_effects(name: str, why: Mapping[str, Any]) -> list[str]:
             f"The prediction changes most at {_where(top)}: {_change(top)}, the predicted {name} {verb} by "
             f"{size}{average}{then}."
         ]
-    if top["kind"] == "swaps":
+    if top["leaves_data"]:
         back = top["ways"]["reversion"]
         lines.append(
             f"Indicative only, as nothing with so few dopants was measured: {top['name']} reverted to {back['to']}, "

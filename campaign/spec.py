@@ -350,7 +350,7 @@ class CampaignSpec(Frozen):
         kind = self.space.type
         if isinstance(self.explain, SiteReversion) and kind != "doped_slab":
             what = f"site_reversion turns dopants back, and {kind} has none"
-            faults([(("explain",), what, "use element_direction or none, or leave it out")])
+            faults([(("explain",), what, "leave it out, or write none")])
         if isinstance(self.explain, ElementDirection) and kind in _EXPLANATIONS:
             what = f"element_direction moves along fractions, and {kind} has none"
             faults([(("explain",), what, "leave it out")])

@@ -47,7 +47,6 @@ class ChargeBalance(Filter):
         return _balance(tuple(sorted(amounts.items())))
 
 
-@cache
 def _balance(amounts: tuple[tuple[str, float], ...]) -> Finding:
     """With mixed valence an element takes any mean charge between its extremes, so that no search is needed."""
     states = {element: _states(element) for element, _ in amounts}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -56,7 +56,7 @@ def composition_of(space: Space, x: Floats) -> Material:
     return Material(tuple(sorted(found)))
 
 
-@cache
+@lru_cache(maxsize=100_000)
 def _parsed(formula: str) -> tuple[tuple[str, float], ...]:
     from pymatgen.core import Composition
 

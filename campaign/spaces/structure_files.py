@@ -330,7 +330,7 @@ def _symbols(structure: Structure) -> list[str]:
 
 
 def _word(value: str | float) -> str:
-    return f"{value:g}" if isinstance(value, float) else value
+    return value if isinstance(value, str) else str(int(value)) if value.is_integer() else repr(value)
 
 
 def _leading(name: str) -> int:

@@ -120,7 +120,7 @@ def _show(batch: RecommendedBatch) -> None:
         expected = next(r.prediction[name] for r in batch if name in r.prediction)
         levels = [f"{100 * float(level):g} %>" for level in expected["intervals"]]
         columns += [f"{name} ({expected['unit']})>" if expected["unit"] else f"{name}>", *levels, "P(better)>"]
-    rows = table("sample_id", "composition", *columns, "")
+    rows = table("sample_id", "design", *columns, "")
     for r in batch:
         cells: list[str] = []
         for name in names:

@@ -77,6 +77,7 @@ class FeatureCache(MutableMapping[str, Tensor]):
     def _write(self, tensors: Mapping[str, Tensor]) -> Path:
         content = save(dict(tensors))
         path = self.folder / f"{hashlib.sha256(content).hexdigest()}{SUFFIX}"
+        self.folder.mkdir(parents=True, exist_ok=True)  # it may have been deleted since
         part = self.folder / f"{uuid4().hex}.part"
         part.write_bytes(content)
         part.replace(path)

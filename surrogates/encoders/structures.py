@@ -51,7 +51,7 @@ class SiteEncoder:
 
         Args:
             X: their numbers.
-            progress: told how many structures are done; how many there will be is not known beforehand.
+            progress: told how many structures are done, and of how many if all candidates have as many as the first.
 
         Raises:
             ValueError: as of a call.
@@ -60,10 +60,16 @@ class SiteEncoder:
         missing = [x for x in dict.fromkeys(whole_numbers(X)) if x not in self._bags]
         if not missing:
             return
-        found = dict(self._encoded(missing, progress))
-        for x, key in zip(found, contents(padded(list(found.values()))), strict=True):
+        total = len(missing) * len(self.structures(missing[0]))
+
+        def told(done: int, _total: int | None) -> None:
+            if progress is not None:
+                progress(done, max(done, total))
+
+        for x, bag in self._encoded(missing, told):
+            (key,) = contents(padded([bag]))
             self._known.setdefault(key, x)
-        self._bags.update(found)
+            self._bags[x] = bag
 
     @property
     def energies(self) -> dict[int, float]:

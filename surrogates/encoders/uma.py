@@ -139,7 +139,7 @@ def _unit(path: Path, digest: str) -> Any:
         no_forces = {"backbone": {"regress_forces": False, "regress_stress": False}}
         try:
             unit = load_predict_unit(path, inference_settings=settings, overrides=no_forces, device="cpu")
-        except Exception as error:  # noqa: BLE001 - what is no checkpoint may raise anything
+        except Exception as error:  # what is no checkpoint may raise anything
             raise ValueError(f"{path} cannot be loaded as a UMA checkpoint: {error}. {HELP}") from error
     for tasks in unit.dataset_to_tasks.values():
         tasks[:] = [task for task in tasks if task.property == "energy"]
@@ -164,7 +164,7 @@ def _need_fairchem() -> None:
     from importlib.util import find_spec
 
     if find_spec("fairchem") is None:
-        raise ValueError("UMA needs fairchem-core, which is not installed; run: pip install 'siteloop[uma]'")
+        raise ValueError("UMA needs fairchem-core, which is not installed; run: pip install 'fairchem-core>=2.24,<3'")
 
 
 @contextlib.contextmanager

@@ -40,7 +40,8 @@ class Near:
             close = torch.from_numpy(np.exp(-np.asarray(structure.distance_matrix) / 2)).float()
             kinds = torch.tensor([[float(s.specie.symbol == e) for e in self.elements] for s in structure])
             heavy = torch.tensor(structure.atomic_numbers).float() / 30
-            found.append(SiteFeatures(torch.cat([heavy.unsqueeze(1), close @ kinds], dim=1), -1.0))
+            features = torch.cat([heavy.unsqueeze(1), close @ kinds], dim=1)
+            found.append(SiteFeatures(features, -float(features.square().mean())))
         return found
 
 
@@ -164,9 +165,39 @@ def test_a_density_without_measurements_is_recommended_last(start):
     batch = campaign.recommend(left, more=True, dry_run=True)
     assert {r.stratum for r in batch} == {"2 dopants"}
     batch = campaign.recommend(left + 2, more=True, dry_run=True)
+    assert [r.stratum == "2 dopants" for r in batch] == [True] * left + [False, False]
     flagged = [r for r in batch if r.stratum != "2 dopants"]
-    assert flagged
     assert all("nothing with" in " ".join(r.rationale["warnings"]) for r in flagged)
+
+
+def test_an_energy_filter_does_not_depend_on_what_was_encoded_before(start):
+    rule = {"rule": "formation_energy_proxy", "max": 0.0, "mode": "hard"}
+    campaign = start(filters=[rule])
+    history(campaign, ("1 dopant", "2 dopants", "3 dopants"), n=8)
+    first, second = (campaign.recommend(3, dry_run=True) for _ in range(2))
+    assert [r.design for r in first] == [r.design for r in second]
+    assert first.notes == second.notes
+    assert all(v["passed"] for r in first for v in r.rationale["filters"])
+    assert any("hard filters took out" in note for note in first.notes)
+
+
+def test_a_slab_without_dopants_has_no_site_to_explain(start):
+    campaign = start(space=SPACE | {"count": {"min": 0, "max": 2}})
+    history(campaign, ("1 dopant", "2 dopants"), n=8)
+    state = campaign.state
+    _, (why,) = describe(state, believe(state, seed=1), [state.space.design_candidate({"decoration": "undoped"})])
+    assert why["objectives"]["eta"]["effects"] == []
+
+
+def test_an_encoder_that_cannot_work_is_refused_before_anything_is_written(start, tmp_path):
+    missing = {"type": "uma", "checkpoint": str(tmp_path / "none.pt")}
+    for encoder, space, what in (
+        (missing, SPACE, "there is no checkpoint file"),
+        ({"type": "chgnet", "sites": "dopants"}, SPACE | {"count": {"min": 1, "max": 2}}, "no site of the choice"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            start(encoder=encoder, space=space)
+        assert what in str(caught.value)
 
 
 def test_compositions_are_ensembles_of_their_decorations(start):

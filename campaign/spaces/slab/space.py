@@ -338,8 +338,8 @@ class SlabSpace(ABC):
         if not self._count:
             what = "no number of dopants and of different elements satisfies count, distinct_elements and repeats"
             raise InvalidInput(Problem("space.count", what, "loosen one of them"))
-        if self._count > self.spec.max_candidates:
-            what = f"{self._count:,} candidates are more than max_candidates, {self.spec.max_candidates:,}"
+        if self.structure_count > self.spec.max_candidates:
+            what = f"{self.structure_count:,} structures are more than max_candidates, {self.spec.max_candidates:,}"
             raise InvalidInput(Problem("space.max_candidates", what, "write a smaller per_composition, or allow more"))
 
 

@@ -291,7 +291,7 @@ class DopedSlab(SpaceSpec):
     candidate: Literal["decoration", "composition"] = "decoration"
     """What is recommended: one `decoration`, the default, or a `composition`, which is an ensemble of decorations."""
     max_candidates: Annotated[Whole, Field(ge=1)] = 50_000
-    """More candidates than this are refused, for each is encoded; 50,000 if left out."""
+    """More structures than this are refused, for each is encoded; 50,000 if left out."""
 
     @field_validator("host", mode="before")
     @classmethod
