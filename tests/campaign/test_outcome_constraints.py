@@ -182,8 +182,9 @@ def test_an_impossible_region_is_avoided_and_the_incumbent_is_feasible(start: An
     assert decay(found.sample.design) <= 20
 
 
-def test_with_nothing_feasible_yet_feasibility_is_sought(start: Any) -> None:
-    campaign = start(0, outcome_constraints=[STABLE], explain="none")
+@pytest.mark.parametrize("least", [0.5, 0.0])
+def test_with_nothing_feasible_yet_feasibility_is_sought(start: Any, least: float) -> None:
+    campaign = start(0, outcome_constraints=[{**STABLE, "min_probability": least}], explain="none")
     rich = [(label, d) for label, d in history(campaign, 40) if decay(d) > 30]
     assert len(rich) > 5
     campaign.ingest(both(rich), name="history.csv", commit=True)

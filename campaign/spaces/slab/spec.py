@@ -289,7 +289,8 @@ class DopedSlab(SpaceSpec):
     per_composition: Annotated[Whole, Field(ge=1, le=1000)] | None = None
     """How many decorations of each composition, drawn at random; all that symmetry leaves different if left out."""
     candidate: Literal["decoration", "composition"] = "decoration"
-    """What is recommended: one `decoration`, the default, or a `composition`, which is an ensemble of decorations."""
+    """What is recommended: one `decoration`, the default, or a `composition`, which is an ensemble of decorations that
+    differ by symmetry, each counted alike."""
     max_candidates: Annotated[Whole, Field(ge=1)] = 50_000
     """More structures than this are refused, for each is encoded; 50,000 if left out."""
 
