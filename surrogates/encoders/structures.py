@@ -60,16 +60,14 @@ class SiteEncoder:
         missing = [x for x in dict.fromkeys(whole_numbers(X)) if x not in self._bags]
         if not missing:
             return
-        total = len(missing) * len(self.structures(missing[0]))
-
-        def told(done: int, _total: int | None) -> None:
-            if progress is not None:
-                progress(done, max(done, total))
-
-        for x, bag in self._encoded(missing, told):
+        for x, bag in self._encoded(missing, progress and self._of_all(missing, progress)):
             (key,) = contents(padded([bag]))
             self._known.setdefault(key, x)
             self._bags[x] = bag
+
+    def _of_all(self, numbers: Sequence[int], progress: Progress) -> Progress:
+        total = len(numbers) * len(self.structures(numbers[0]))
+        return lambda done, _: progress(done, max(done, total))
 
     @property
     def energies(self) -> dict[int, float]:

@@ -392,7 +392,7 @@ def test_what_is_wrong_with_a_spec(changes: dict[str, Any], message: str) -> Non
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, "287,259 candidates are more than max_candidates, 50,000"),
+        ({}, "287,259 structures are more than max_candidates, 50,000"),
         ({"host": SMALL, "count": {"min": 7, "max": 8}}, "8 dopants do not fit on 6 sites of Co"),
         (
             {"repeats": False, "distinct_elements": {"min": 1, "max": 1}},
