@@ -7,7 +7,6 @@ acquisition functions run on the very same samples.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
@@ -17,7 +16,6 @@ from botorch.models.model import Model
 from botorch.posteriors.posterior import Posterior
 from botorch.sampling.base import MCSampler
 from linear_operator.utils.cholesky import psd_safe_cholesky
-from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
 N_SAMPLES = 512
@@ -59,10 +57,6 @@ class RowPosterior(Posterior):
         return self.samples[:n]
 
 
-JITTERS = 6
-"""Tries to make a covariance positive definite, each with ten times the jitter before, from 1e-8 on."""
-
-
 class CachedSampler(MCSampler):
     """Returns the samples that the pool holds; the same for every acquisition function."""
 
@@ -102,7 +96,7 @@ class CachedPool(Model):
             """Posterior mean, `n x m`."""
             self.covariance = torch.stack([p.distribution.covariance_matrix for p in posteriors])
             """Posterior covariance of the noise-free values, `m x n x n`."""
-            root = _root(self.covariance)
+            root = psd_safe_cholesky(self.covariance)
             # one draw an output, so that a further output leaves the samples of the others as they are
             draws = [torch.randn(X.shape[0], n_samples, generator=generator, dtype=X.dtype) for _ in root]
             self.samples = (root @ torch.stack(draws)).permute(2, 1, 0) + self.mean
@@ -118,7 +112,7 @@ class CachedPool(Model):
         variance = covariance.diagonal()[:n]
         if not rows:
             return mean.expand(len(self.samples), -1), variance.clamp_min(0).sqrt()
-        root = _root(covariance[rows][:, rows])
+        root = psd_safe_cholesky(covariance[rows][:, rows])
         weights = torch.cholesky_solve(covariance[rows, :n], root)
         moved = (self.samples[:, rows, output] - self.mean[rows, output]) @ weights
         left = variance - (weights * covariance[rows, :n]).sum(0)
@@ -150,15 +144,3 @@ class CachedPool(Model):
         if observation_noise is not False or posterior_transform is not None or output_indices is not None:
             raise UnsupportedError("a CachedPool holds noise-free samples of all outputs; use an objective instead")
         return RowPosterior(self.samples[:, X.squeeze(-1).long()])
-
-
-def _root(covariance: Tensor) -> Tensor:
-    """Cholesky factor of `... x n x n`.
-
-    Designs that the model cannot tell apart need some jitter, in shares of the mean variance; nobody has to hear of it.
-    """
-    scale = covariance.diagonal(dim1=-2, dim2=-1).mean(-1).clamp_min(1e-300)[..., None, None]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NumericalWarning)
-        root: Tensor = psd_safe_cholesky(covariance / scale, max_tries=JITTERS)
-    return root * scale.sqrt()

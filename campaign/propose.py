@@ -17,7 +17,7 @@ from campaign.cards import RecommendedBatch
 from campaign.encoding import encode_ahead
 from campaign.feasibility import feasibility
 from campaign.filling import SAMPLE, spread
-from campaign.filters import Tally
+from campaign.filters import Sieve, Tally
 from campaign.rationale import expectation, explain, noise_floor
 from campaign.screen import Indices, open_sample, screen, sieve_of, unmeasured
 from campaign.sentences import warnings_about
@@ -236,20 +236,20 @@ def _fill(state: State, request: Request, wanted: int, seed: int) -> _Picked:
     taken = np.array([state.space.x_of(design) for design in closed]).reshape(len(closed), len(state.space.columns))
     rows = spread(X, state.space.stratum(indices), wanted, taken=state.space.coordinates(taken))
     candidates = [state.space.candidate(int(indices[row])) for row in rows]
+    filtered = _filtered(state, sieve_of(state), candidates)
     why = "nothing is measured yet" if not state.measured else "too little is measured yet to learn from"
     return _Picked(
         candidates=candidates,
         predictions=[{} for _ in candidates],
-        rationales=[_warned({}, {"role": "space-filling", **found}) for found in _filtered(state, candidates)],
+        rationales=[_warned({}, {"role": "space-filling", **found}) for found in filtered],
         settings={"acquisition": "space-filling"},
         notes=(f"{why}: this batch fills the space, stratum by stratum, and predicts nothing",),
         tally=tally,
     )
 
 
-def _filtered(state: State, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+def _filtered(state: State, sieve: Sieve, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     """What the filters make of candidates, as it is stored; nothing where there are none."""
-    sieve = sieve_of(state)
     if not sieve.filters:
         return [{} for _ in candidates]
     return [{"filters": [v.as_json() for v in sieve.verdicts(state.space.x_of(c.design))]} for c in candidates]
@@ -321,14 +321,15 @@ def describe(
         for b in belief.objectives
     }
     chances = feasibility(belief, X, strata) if belief.constraints else []
-    filtered = _filtered(state, candidates)
+    sieve = sieve_of(state)
+    filtered = _filtered(state, sieve, candidates)
     predictions = [{name: found[i] for name, found in expected.items()} for i in range(len(candidates))]
     rationales = []
     for i, (candidate, prediction) in enumerate(zip(candidates, predictions, strict=True)):
         roles = {p["role"] for p in prediction.values()}
         rationale: dict[str, Any] = {"role": "exploit" if "exploit" in roles else "explore"}
         if state.spec.explanation.type != "none":
-            rationale |= explain(state, belief, candidate)
+            rationale |= explain(state, belief, candidate, sieve)
         rationale |= filtered[i]
         if chances:
             rationale["feasibility"] = chances[i]

@@ -17,6 +17,7 @@ from botorch.exceptions.errors import UnsupportedError
 from numpy.typing import NDArray
 
 from campaign.belief import Array, Belief, ObjectiveBelief, belief_score, sign
+from campaign.filters import Sieve
 from campaign.site_rationale import explain_sites
 from campaign.spaces import Space
 from campaign.spaces.slab.space import SlabSpace
@@ -135,13 +136,16 @@ def noise_floor(belief: ObjectiveBelief) -> float:
     return stated if stated is not None else math.sqrt(belief.noise_variance())
 
 
-def explain(state: State, belief: Belief, candidate: Candidate) -> dict[str, Any]:
-    """The rationale of one candidate as plain values: where it lies, what its prediction hangs on, what to vary."""
+def explain(state: State, belief: Belief, candidate: Candidate, sieve: Sieve) -> dict[str, Any]:
+    """The rationale of one candidate as plain values: where it lies, what its prediction hangs on, what to vary.
+
+    What a hard filter of `sieve` takes out is no substitution to try.
+    """
     x = state.space.x_of(candidate.design)
     return {
         "domain": domain(state, belief, candidate, x),
         "neighbours": neighbours(state, belief, x),
-        "objectives": {b.objective.name: _explain_objective(state, b, candidate, x) for b in belief.objectives},
+        "objectives": {b.objective.name: _explain_objective(state, sieve, b, candidate, x) for b in belief.objectives},
     }
 
 
@@ -237,14 +241,17 @@ def directions(state: State, x: Array) -> list[tuple[str, float, Array]]:
     return moves
 
 
-def _explain_objective(state: State, belief: ObjectiveBelief, candidate: Candidate, x: Array) -> dict[str, Any]:
+def _explain_objective(
+    state: State, sieve: Sieve, belief: ObjectiveBelief, candidate: Candidate, x: Array
+) -> dict[str, Any]:
     if isinstance(state.space, SlabSpace):
-        return explain_sites(state, state.space, belief, int(x[0]), candidate.stratum)
+        return explain_sites(state, sieve, state.space, belief, int(x[0]), candidate.stratum)
     moves = directions(state, x)
     index = state.space.locate(candidate.design)
     nearby = state.space.neighbours(index) if index is not None else np.empty(0, dtype=np.int64)
     tried = state.tried()
     options = [c for c in (state.space.candidate(int(i)) for i in nearby) if c.id not in tried]
+    options = [c for c in options if not sieve.takes_out(state.space.x_of(c.design))]
     swapped = [state.space.x_of(c.design) for c in options]
     points = np.stack([x, *(moved for _, _, moved in moves), *swapped])
     mean, covariance = belief.joint(points)

@@ -16,7 +16,7 @@ import torch
 from botorch.exceptions.errors import UnsupportedError
 
 from campaign.belief import Array, ObjectiveBelief, belief_score, sign
-from campaign.screen import sieve_of
+from campaign.filters import Sieve
 from campaign.spaces.slab.decorated import DecorationSpace
 from campaign.spaces.slab.space import Change, SlabSpace
 from campaign.state import State
@@ -31,11 +31,14 @@ RANKED = 3
 """Fewest dopants of which an order says anything."""
 
 
-def explain_sites(state: State, space: SlabSpace, belief: ObjectiveBelief, x: int, stratum: str) -> dict[str, Any]:
+def explain_sites(
+    state: State, sieve: Sieve, space: SlabSpace, belief: ObjectiveBelief, x: int, stratum: str
+) -> dict[str, Any]:
     """What one objective's prediction of a candidate hangs on, as plain values in the objective's unit.
 
     Args:
         state: the campaign.
+        sieve: its filters; no substitution is told that a hard one takes out.
         space: its space.
         belief: the objective's surrogate.
         x: of the candidate.
@@ -80,7 +83,7 @@ def explain_sites(state: State, space: SlabSpace, belief: ObjectiveBelief, x: in
         "effects": effects,
         "gate": verdict.state,
         "reason": "; ".join(verdict.reasons) or "every gate passed",
-        "substitutions": _substitutions(state, space, belief, swaps, mean, change[len(back) :], sd[len(back) :]),
+        "substitutions": _substitutions(state, sieve, space, belief, swaps, mean, change[len(back) :], sd[len(back) :]),
         "leave_one_out": _of_dopants(left_out, bags, effects, sign(belief.objective)),
         "attention": _attention(belief, bags, shares, left_out),
     }
@@ -115,6 +118,7 @@ def _place(space: SlabSpace, x: int, change: Change) -> dict[str, Any]:
 
 def _substitutions(
     state: State,
+    sieve: Sieve,
     space: SlabSpace,
     belief: ObjectiveBelief,
     swaps: Sequence[Change],
@@ -123,13 +127,13 @@ def _substitutions(
     sd: Array,
 ) -> list[dict[str, Any]]:
     """The swaps of one dopant that are predicted to be best, those tried before left out."""
-    tried, sieve = state.tried(), sieve_of(state)
+    tried = state.tried()
     gain = belief_score(belief, mean[0] + change) - belief_score(belief, mean[:1])
     options = {}
     for i, swap in enumerate(swaps):
         candidate = space.candidate_of(swap.x)
-        filtered = any(v.mode == "hard" and v.passed is False for v in sieve.verdicts(np.array([float(swap.x)])))
-        if candidate.id not in tried and candidate.id not in options and not filtered:
+        new = candidate.id not in tried and candidate.id not in options
+        if new and not sieve.takes_out(np.array([float(swap.x)])):
             options[candidate.id] = (i, swap, candidate)
     best = sorted(options.values(), key=lambda option: (-gain[option[0]], option[2].id))[:SUBSTITUTIONS]
     return [

@@ -113,6 +113,10 @@ class Sieve:
     def _passed(self, f: Filter, x: Floats) -> bool | None:
         return f.judge(composition_of(self.space, x), self._number(x), self._facts).passed
 
+    def takes_out(self, x: Floats) -> bool:
+        """Whether a hard filter takes out a design, `d`; what cannot be judged stays."""
+        return any(self._passed(f, x) is False for f in self.hard)
+
     def verdicts(self, x: Floats) -> list[Verdict]:
         """What every filter makes of one design, `d`, in the order of the spec."""
         material = composition_of(self.space, x)

@@ -261,16 +261,6 @@ class StructureFilesSpace:
         """Empty: the files do not say which atom stands for which."""
         return ()
 
-    def metals(self, x: int) -> dict[str, int]:
-        """Metal -> number of atoms of a structure.
-
-        Raises:
-            ValueError: there is no such number.
-        """
-        from pymatgen.core import Element
-
-        return {e: n for e, n in Counter(_symbols(self._structure(x))).items() if Element(e).is_metal}
-
     def _structure(self, x: int) -> Structure:
         if not 0 <= x < self.count:
             raise ValueError(f"{x} is no structure: they are numbered from 0 to {self.count - 1:,}")

@@ -33,6 +33,3 @@ class StructureSpace(Space, Protocol):
 
     def substitutions(self, x: int) -> tuple[tuple[str, str], ...]:
         """(host's element, dopant) for each dopant, once; empty where no host is known."""
-
-    def metals(self, x: int) -> dict[str, int]:
-        """Metal -> number of atoms, what precursors have to bring: `{"Co": 10, "Ti": 1, "Zn": 1}`."""

@@ -47,7 +47,7 @@ def test_an_effect_is_a_paired_difference_of_the_joint_belief(believed):
     state, belief = believed
     candidate = state.space.candidate(20)
     x = state.space.x_of(candidate.design)
-    found = explain(state, belief, candidate)["objectives"]["loss"]
+    found = explain(state, belief, candidate, state.sieve())["objectives"]["loss"]
     for name, _, moved in directions(state, x):
         mean, covariance = belief.objectives[0].joint(np.stack([x, moved]))
         effect = next(e for e in found["effects"] if e["name"] == name)
@@ -60,7 +60,7 @@ def test_an_effect_is_a_paired_difference_of_the_joint_belief(believed):
 def test_the_best_substitutions_are_neighbours_that_nobody_tried(believed):
     state, belief = believed
     candidate = state.space.candidate(20)
-    options = explain(state, belief, candidate)["objectives"]["loss"]["substitutions"]
+    options = explain(state, belief, candidate, state.sieve())["objectives"]["loss"]["substitutions"]
     nearby = {state.space.candidate(int(i)).id for i in state.space.neighbours(20)}
     assert options
     assert {o["candidate"] for o in options} <= nearby - state.tried().keys()

@@ -83,7 +83,6 @@ def test_dopants_are_what_the_host_has_not() -> None:
     assert all(site.properties["surface"] and site.properties["layer"] == 0 for site in structure)
     assert len(set(structure.site_properties["label"])) == len(structure)
     assert found.formula(0) == "Ti1 Zn1 Co2 O8 H4"
-    assert found.metals(0) == {"Ti": 1, "Zn": 1, "Co": 2}
     assert found.constituents(np.array([0.0])) == ("Ti", "Zn", "Co", "O", "H")
     with pytest.raises(ValueError, match="5 is no structure"):
         found.structures(5)

@@ -181,6 +181,19 @@ def test_an_energy_filter_does_not_depend_on_what_was_encoded_before(start):
     assert any("hard filters took out" in note for note in first.notes)
 
 
+def test_what_a_hard_filter_takes_out_is_no_substitution(start):
+    swaps = {}
+    for mode in ("annotate", "hard"):
+        campaign = start(filters=[{"rule": "excluded_elements", "elements": ["Ti"], "mode": mode}])
+        history(campaign, ("1 dopant", "2 dopants", "3 dopants"), n=8)
+        state = campaign.state
+        candidate = state.space.design_candidate({"decoration": "Zn@M1 Zn@M2"})
+        _, (why,) = describe(state, believe(state, seed=1), [candidate])
+        swaps[mode] = [s["swap"] for s in why["objectives"]["eta"]["substitutions"]]
+    assert any(swap.endswith("-> Ti") for swap in swaps["annotate"])
+    assert swaps["hard"] == []
+
+
 def test_a_slab_without_dopants_has_no_site_to_explain(start):
     campaign = start(space=SPACE | {"count": {"min": 0, "max": 2}})
     history(campaign, ("1 dopant", "2 dopants"), n=8)

@@ -254,12 +254,6 @@ class SlabSpace(ABC):
         """All atoms of a candidate: `Co10 Ti1 Zn1 O24 H12`."""
         return " ".join(f"{element}{n}" for element, n in self._amounts(x).items())
 
-    def metals(self, x: int) -> dict[str, int]:
-        """Metal -> number of atoms of a candidate: `{"Co": 10, "Ti": 1, "Zn": 1}`."""
-        from pymatgen.core import Element
-
-        return {element: n for element, n in self._amounts(x).items() if Element(element).is_metal}
-
     def substitutions(self, x: int) -> tuple[tuple[str, str], ...]:
         """(host's element, dopant) for each dopant of a candidate, once: `(("Co", "Ti"), ("Co", "Zn"))`."""
         return tuple((self.host.element, dopant) for dopant in self.constituents(np.array([x])))
