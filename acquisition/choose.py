@@ -16,8 +16,9 @@ from torch import Tensor
 from acquisition.feasibility import Bound, Feasibility, seek
 from acquisition.objectives import Goal, score
 from acquisition.pool import N_SAMPLES, CachedPool, CachedSampler
+from acquisition.portfolio import takes_top, top_probability
 
-ACQUISITIONS = ("qLogEI", "qLogNEI", "UCB", "Thompson", "greedy", "max_variance")
+ACQUISITIONS = ("portfolio", "qLogEI", "qLogNEI", "UCB", "Thompson", "greedy", "max_variance")
 SCORING_CHUNK = 256
 HYPERVOLUME_SAMPLES = 64
 
@@ -64,7 +65,7 @@ def choose(
         model: BoTorch model with an output for each goal, oriented to larger is better, then one for each constraint.
         X: the pool, `n x d`, without measured or pending candidates.
         q: batch size; all of the pool where it is smaller.
-        acquisition: one of `ACQUISITIONS`. With several goals the two improvements become
+        acquisition: one of `ACQUISITIONS`. With several goals the portfolio and the two improvements become
             qLogNEHVI (Daulton et al. 2021; Ament et al. 2023).
         goals: one per objective.
         X_observed: designs measured so far, `n_obs x d`; the baseline of the noisy improvements.
@@ -109,6 +110,8 @@ def choose(
     rivals = waiting + observed.squeeze(-1).long().tolist()
     # where a joint sample makes no rival feasible, the worst of all samples is to be beaten
     floor = float(goals[0].score(pool.samples[..., 0]).amin()) if constraints else -torch.inf
+    if acquisition == "portfolio":
+        return _portfolio(feasible, q, goals[0], rivals, floor)
     return _improvement(feasible, q, goals[0], rivals, floor)
 
 
@@ -126,23 +129,46 @@ def _improvement(feasible: Feasibility, q: int, goal: Goal, rivals: list[int], f
         rivals: rows whose best is to be beaten where it is feasible; every pick joins them.
         floor: a score to be beaten in any case.
     """
-    pool, n = feasible.pool, feasible.n
     rivals = list(rivals)
     picked: list[int] = []
     values: list[float] = []
     for _ in range(q):
-        mean, sd = pool.given(rivals, n)
-        scores = goal.score(pool.samples[:, rivals, 0]).where(feasible.holds(rivals), -torch.inf)
-        best = torch.cat([scores, scores.new_full((len(scores), 1), floor)], dim=1).amax(1)
-        likely = feasible.log_given(rivals)
-        parts = [  # few candidates at a time, so that what is computed on the way stays in the processor's cache
-            logmeanexp(goal.log_improvement(mean[:, part], sd[part], best.unsqueeze(-1)) + likely[:, part], dim=0)
-            for part in (slice(first, first + SCORING_CHUNK) for first in range(0, n, SCORING_CHUNK))
-        ]
-        gain = torch.cat(parts)
+        gain = _log_gain(feasible, goal, rivals, floor)
         row = feasible.best(gain, picked)
         picked.append(row)
         values.append(float(gain[row]))
+        rivals.append(row)
+    return Selection(picked, values)
+
+
+def _log_gain(feasible: Feasibility, goal: Goal, rivals: list[int], floor: float) -> Tensor:
+    """Log expected improvement of each candidate on the best of `rivals` and `floor`, `n`."""
+    pool, n = feasible.pool, feasible.n
+    mean, sd = pool.given(rivals, n)
+    scores = goal.score(pool.samples[:, rivals, 0]).where(feasible.holds(rivals), -torch.inf)
+    best = torch.cat([scores, scores.new_full((len(scores), 1), floor)], dim=1).amax(1)
+    likely = feasible.log_given(rivals)
+    parts = [  # few candidates at a time, so that what is computed on the way stays in the processor's cache
+        logmeanexp(goal.log_improvement(mean[:, part], sd[part], best.unsqueeze(-1)) + likely[:, part], dim=0)
+        for part in (slice(first, first + SCORING_CHUNK) for first in range(0, n, SCORING_CHUNK))
+    ]
+    return torch.cat(parts)
+
+
+def _portfolio(feasible: Feasibility, q: int, goal: Goal, rivals: list[int], floor: float) -> Selection:
+    """Picks that take turns: the noisy improvement, and the probability to be among the best; see `portfolio`.
+
+    Whose turn it is follows from how many designs are measured or pending, so that batches of one take turns as well.
+    """
+    likely = top_probability(feasible, goal)
+    begun, rivals = len(rivals), list(rivals)
+    picked: list[int] = []
+    values: list[float] = []
+    for _ in range(q):
+        value = likely if takes_top(begun + len(picked)) else _log_gain(feasible, goal, rivals, floor)
+        row = feasible.best(value, picked)
+        picked.append(row)
+        values.append(float(value[row]))
         rivals.append(row)
     return Selection(picked, values)
 

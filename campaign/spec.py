@@ -184,6 +184,12 @@ class RecipeModel(Frozen):
         return {**self.settings, "type": self.type}
 
 
+class Portfolio(Frozen):
+    """Picks that go for the best, as qLogNEI; from 30 samples on every second one gathers many of the best 1 %."""
+
+    type: Literal["portfolio"] = "portfolio"
+
+
 class QLogEI(Frozen):
     """Expected improvement on the best measured value."""
 
@@ -260,7 +266,7 @@ class Intervals(Frozen):
 
 AnyModel = Annotated[AutoModel | RecipeModel, Field(discriminator="type"), Choice()]
 AnyAcquisition = Annotated[
-    QLogEI | QLogNEI | UCB | Thompson | Greedy | MaxVariance, Field(discriminator="type"), Choice()
+    Portfolio | QLogEI | QLogNEI | UCB | Thompson | Greedy | MaxVariance, Field(discriminator="type"), Choice()
 ]
 AnyExplanation = Annotated[ElementDirection | SiteReversion | NoExplanation, Field(discriminator="type"), Choice()]
 
@@ -297,8 +303,8 @@ class CampaignSpec(Frozen):
     """What tells the sites of structures apart; `chgnet` if left out, and of no effect on other spaces."""
     model: AnyModel = AutoModel()
     """What the predictions come from; `auto` if left out."""
-    acquisition: AnyAcquisition = QLogNEI()
-    """What makes a candidate worth trying; `qLogNEI` if left out."""
+    acquisition: AnyAcquisition = Portfolio()
+    """What makes a candidate worth trying; `portfolio` if left out."""
     explain: AnyExplanation | None = None
     """How a recommendation is explained; if left out, `site_reversion` for structures that are doped, none for other
     structures, and else `element_direction`."""
@@ -336,7 +342,7 @@ class CampaignSpec(Frozen):
     def _acquisition_fits(self) -> CampaignSpec:
         if len(self.objectives) > 1 and isinstance(self.acquisition, UCB):
             what = f"UCB chooses by one objective, there are {len(self.objectives)}"
-            faults([(("acquisition",), what, "use qLogNEI, Thompson, greedy or max_variance")])
+            faults([(("acquisition",), what, "use portfolio, qLogNEI, Thompson, greedy or max_variance")])
         return self
 
     def files(self) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ ORDER = (
     ("encoder: uma", "UMAEncoder"),
     ("model: auto", "AutoModel"),
     ("model: a recipe", "RecipeModel"),
+    ("acquisition: portfolio", "Portfolio"),
     ("acquisition: qLogNEI", "QLogNEI"),
     ("acquisition: qLogEI", "QLogEI"),
     ("acquisition: UCB", "UCB"),

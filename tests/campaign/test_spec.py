@@ -62,7 +62,7 @@ def test_the_smallest_spec_stands_with_its_defaults() -> None:
     spec = load_spec(SMALLEST)
     assert spec.batch.size == 8
     assert spec.model.type == "auto"
-    assert spec.acquisition.type == "qLogNEI"
+    assert spec.acquisition.type == "portfolio"
     assert spec.explanation.type == "element_direction"
     assert spec.intervals.levels == (0.80, 0.95)
     assert spec.intervals.adaptive is True
