@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from campaign.sentences import percent
 from campaign.spec import Objective
 from campaign.state import State
 from campaign.words import listed, quantity
@@ -110,7 +111,7 @@ def stopping(state: State) -> dict[str, Any]:
     met = [rule for rule in rules if rule["met"]]
     advice = "nothing speaks for stopping" if rules else "no rule is set"
     if met:
-        advice = "think of stopping: " + listed([rule["reason"] for rule in met])
+        advice = "think of stopping: " + "; ".join(rule["reason"] for rule in met)
     return {"stop": bool(met), "advice": advice, "rules": rules}
 
 
@@ -210,17 +211,16 @@ def _believed(state: State) -> list[dict[str, Any]]:
         if p is None:
             found.append(_rule("improvement", None, limit, None, "told with the next batch that is predicted", ""))
         else:
-            from campaign.sentences import percent
-
             who = kept["incumbents"][0] if len(kept["incumbents"]) == 1 else "the front"
-            chance = f"{percent(p)} that anything open beats {who}{floor}"
-            found.append(_rule("improvement", p, limit, p < limit, f"{chance}{since}; stop below {limit:.0%}", chance))
+            chance = f"chance that anything open beats {who}{floor}: {percent(p)}"
+            text = f"{chance}{since}; stop below {percent(limit)}"
+            found.append(_rule("improvement", p, limit, p < limit, text, chance))
     if (limit := asked.expected_regret) is not None:
         regret = kept.get("regret")
         if regret is None:
             found.append(_rule("regret", None, limit, None, "told with the next batch that is predicted", ""))
         else:
-            left = f"{_amount(state, kept, regret)} expected to be left to gain"
+            left = f"gain expected to be left: {_amount(state, kept, regret)}"
             text = f"{left}{since}; stop below {_amount(state, kept, limit)}"
             found.append(_rule("regret", regret, limit, regret < limit, text, left))
     return found
