@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from campaign.belief import misses, sign
 from campaign.health.base import FALSE_ALARM, Finding, Look
-from campaign.health.data import repeats
+from campaign.health.data import exact, repeats
 from campaign.health.significance import batch_shift, coverage_drift
 from campaign.spec import Objective
 from campaign.state import State
@@ -127,6 +127,30 @@ def gains(look: Look) -> Iterator[Finding]:
         else:
             fix = f"measure {top.sample.label} again, three times or more, before it is called the best"
             yield Finding(name, "warn", told, fix, numbers)
+
+
+def lead(look: Look) -> Iterator[Finding]:
+    """Whether the best measured is told from the second best: of many readings the best one is often a lucky one."""
+    for objective in look.state.objectives:
+        allowed = [o for o in exact(look.state, objective) if not look.state.violated(o.sample.candidate)]
+        believed = look.believed(objective.name)
+        if believed is None or len(allowed) < ENOUGH_TO_PREDICT:
+            continue
+        first, *others = sorted(allowed, key=lambda o: loss(objective, o.value))
+        second = next((o for o in others if o.sample.candidate != first.sample.candidate), None)
+        if second is None:
+            continue
+        sd, free = repeats(look.state, objective)
+        noise = (sd if free else believed.noise_variance() ** 0.5) * math.sqrt(1 / first.n + 1 / second.n)
+        gap = loss(objective, second.value) - loss(objective, first.value)
+        names = f"{first.sample.label} leads {second.sample.label}"
+        told = f"{names} by {quantity(gap, objective.unit, digits=2)} ± {quantity(noise, objective.unit, digits=2)}"
+        name, numbers = f"lead in {objective.name}", {"lead": gap, "sd": noise}
+        if gap > 2 * noise:
+            yield Finding(name, "ok", told, numbers=numbers)
+        else:
+            fix = f"measure {first.sample.label} and {second.sample.label} again before one is called the best"
+            yield Finding(name, "note", told, fix, numbers)
 
 
 def recent_gain(state: State, objective: Objective) -> tuple[float, int] | None:

@@ -163,3 +163,16 @@ def test_gains_smaller_than_the_noise_are_no_gains(start):
     assert found.level == "warn"
     assert found.numbers["gain"] == pytest.approx(2)
     assert "measure b1-01 again" in found.next
+
+
+def test_a_lead_within_the_noise_is_to_be_measured_again(start):
+    campaign = start(10)
+    best, second = sorted(campaign.state.observations("loss"), key=lambda o: o.value)[:2]
+    found = checked(campaign, believing=True)["lead in loss"]
+    assert found.numbers["lead"] == pytest.approx(second.value - best.value)
+    design = {"Mn": 1.0}
+    rows = [(f"again-{i}", design, truth(design) + step) for i, step in enumerate((-300, 0, 300))]
+    campaign.ingest(table(rows), name="again.csv", commit=True)
+    found = checked(campaign, believing=True)["lead in loss"]
+    assert found.level == "note"
+    assert found.next.startswith("measure ")
