@@ -19,6 +19,7 @@ from campaign.campaign import Campaign
 from campaign.plate import Plate, initial_draw, random_order, regret, score
 from campaign.spaces import variables
 from campaign.spec import CampaignSpec
+from campaign.stop_spec import Stop
 from db.errors import Problem, UsageError
 from db.store import Store
 
@@ -94,7 +95,8 @@ def replay(
     """Replay one campaign in a database of its own that is thrown away.
 
     Args:
-        spec: the campaign. Its seed becomes `seed`; rationales are not computed and controls not repeated.
+        spec: the campaign. Its seed becomes `seed`; rationales and rules for stopping are not computed and
+            controls not repeated.
         folder: where the spec's files lie.
         plate: the finished experiment.
         seed: of the initial draw and of the campaign.
@@ -107,6 +109,7 @@ def replay(
     protocol.check(spec, plate)
     objective = spec.objectives[0]
     batch_only: dict[str, Any] = {"seed": seed, "explain": "none", "batch": {"size": protocol.batch}}
+    batch_only["stop"] = dict.fromkeys(Stop.model_fields)  # a replay goes on to the end of its budget
     changed = CampaignSpec.model_validate(spec.resolved() | batch_only)
     row_of = {int(index): row for row, index in enumerate(plate.indices)}
     budget = min(protocol.budget, len(plate))

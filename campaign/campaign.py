@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,7 +12,7 @@ from campaign import record
 from campaign.cards import RecommendedBatch
 from campaign.state import CAMPAIGN_STARTED, State, load_state
 from db.errors import InvalidInput, Problem
-from db.records import Event, Recommendation, Source, SpecRevision
+from db.records import Design, Event, Recommendation, Source, SpecRevision
 from db.rows import Record
 from db.store import Store
 
@@ -223,6 +223,32 @@ class Campaign:
             InvalidInput: there is no such sample or recommendation.
         """
         return record.state_status(self._store, self.state, label, {"status": "void", "reason": reason}, self._by)
+
+    def diagnose(self, *, stage: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+        """Health checks, and how the surrogates predict what they have not seen; as `campaign.diagnose.diagnose`.
+
+        Args:
+            stage: called with a name when a stage begins.
+        """
+        from campaign.diagnose import diagnose
+
+        return diagnose(self.state, stage)
+
+    def whatif(
+        self, designs: Design | Sequence[Design], *, stage: Callable[[str], None] = lambda _: None
+    ) -> dict[str, Any]:
+        """What is believed of designs that need not be candidates, beside the best measured; nothing is recorded.
+
+        Args:
+            designs: one or several, in the columns of the space: `{"Ni": 0.3, "Fe": 0.7}`.
+            stage: called with a name when a stage begins.
+
+        Raises:
+            InvalidInput: too little is measured to predict anything, or a design is none of the space's columns.
+        """
+        from campaign.whatif import whatif
+
+        return whatif(self.state, [designs] if isinstance(designs, Mapping) else designs, stage)
 
     def worksheet(self, path: str | Path, *, number: int | None = None) -> Path:
         """Write a batch as a worksheet to fill in: CSV, XLSX or JSON by the ending of `path`.

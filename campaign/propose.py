@@ -24,6 +24,7 @@ from campaign.sentences import warnings_about
 from campaign.site_rationale import changed
 from campaign.spaces.slab.space import SlabSpace
 from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, State, batch_seed, load_state
+from campaign.stopping import KEY, believed_left
 from campaign.words import listed
 from campaign.writing import retried
 from db.errors import Conflict, InvalidInput, Problem
@@ -299,6 +300,7 @@ def _choose(state: State, request: Request, wanted: int, seed: int, stage: Calla
     for rationale, value in zip(rationales, selection.values, strict=True):
         rationale["acquisition_value"] = value
     settings, notes = _settings(state, belief), _notes(state, belief)
+    settings[KEY] = believed_left(state, belief, state.space.X(indices), seed=seed)
     return _Picked(candidates, predictions, rationales, settings, notes, _models(state, belief, seed), tally)
 
 

@@ -21,6 +21,7 @@ from campaign.outcomes import Labels, OutcomeConstraint, label_faults
 from campaign.quantities import NUMBER_OR_QUANTITY, Condition, Quantity, difference, in_unit, known_unit
 from campaign.spaces import AnySpace, Space, variables
 from campaign.spaces.base import ELEMENTS
+from campaign.stop_spec import Stop
 from campaign.words import listed, shown
 from db.errors import InvalidInput, Problem
 from lab_io.findings import CellError
@@ -299,6 +300,8 @@ class CampaignSpec(Frozen):
     """How many samples are made together, and which known ones are repeated."""
     budget: Budget = Budget()
     """What the campaign may cost."""
+    stop: Stop = Stop()
+    """When to advise to stop; the defaults if left out."""
     encoder: AnyEncoder = CHGNetEncoder()
     """What tells the sites of structures apart; `chgnet` if left out, and of no effect on other spaces."""
     model: AnyModel = AutoModel()

@@ -7,6 +7,7 @@ from typing import Any
 from campaign.outcomes import OutcomeConstraint
 from campaign.spec import Objective
 from campaign.state import Observation, State
+from campaign.stopping import stopping
 from campaign.words import quantity
 
 
@@ -77,6 +78,7 @@ def status(state: State) -> dict[str, Any]:
             },
             "coverage": [coverage(state, objective, level) for level in state.spec.intervals.levels],
         }
+    found["stopping"] = stopping(state)
     found["next"] = _next(state, found)
     return found
 

@@ -43,6 +43,7 @@ ORDER = (
     ("batch", "BatchSpec"),
     ("batch.controls", "Control"),
     ("budget", "Budget"),
+    ("stop", "Stop"),
     ("encoder: chgnet", "CHGNetEncoder"),
     ("encoder: uma", "UMAEncoder"),
     ("model: auto", "AutoModel"),

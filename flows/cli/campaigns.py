@@ -42,6 +42,9 @@ def status(campaign: Name, db: Db = None, as_json: Json = False) -> None:
         return
     say(f"{campaign}: {state_line(found)}")
     say(f"next: {found['next']}")
+    say(f"stop: {found['stopping']['advice']}")
+    for rule in found["stopping"]["rules"]:
+        say(f"  {rule['rule']:<12} {rule['text']}")
 
 
 def list_campaigns(db: Db = None, as_json: Json = False) -> None:

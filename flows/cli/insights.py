@@ -1,0 +1,145 @@
+"""Commands that ask a campaign what it makes of itself and of a design: diagnose, whatif. They record nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli.common import Db, Json, Name, console, emit, say, stages, table
+
+WORST = 5
+"""Samples shown with the largest out-of-fold errors."""
+DETAILS = 3
+"""Designs up to which every reason is shown, not only the table."""
+
+
+def diagnose(campaign: Name, db: Db = None, as_json: Json = False) -> None:
+    """Check a campaign's health, and how its surrogates predict samples they have not seen."""
+    from campaign import Campaign
+    from campaign.spaces import estimate
+
+    opened = Campaign.open(campaign, db=db)
+    with stages(estimate(opened.state.space).seconds) as stage:
+        found = opened.diagnose(stage=stage)
+    if as_json:
+        emit(found)
+        return
+    _show_health(found["health"])
+    for name, model in found["models"].items():
+        _show_model(name, model)
+    if not found["models"]:
+        say("no surrogate yet: too little is measured to learn from")
+
+
+def _show_health(findings: Sequence[Mapping[str, Any]]) -> None:
+    rows = table("", "check", "what was seen, and the next thing to do")
+    for f in findings:
+        rows.add_row(f["level"], f["name"], f["seen"] + (f"\nnext: {f['next']}" if f["next"] else ""))
+    console().print(rows)
+    wrong = sum(f["level"] == "warn" for f in findings)
+    say(f"{wrong} warning{'' if wrong == 1 else 's'} in {len(findings)} checks" if findings else "nothing to check yet")
+
+
+def _show_model(name: str, model: Mapping[str, Any]) -> None:
+    from campaign.words import quantity
+
+    unit, fold, calibration = model["unit"] or None, model["out_of_fold"], model["calibration"]
+    say()
+    say(f"surrogate of {name}: {model['recipe']}, {model['measured']} samples")
+    say(f"  {model['reason']}")
+    if len(model["losses"]) > 1:
+        say(f"  out-of-fold losses: {', '.join(f'{tag} {each:.4f}' for tag, each in model['losses'].items())}")
+    if not fold["n"]:
+        return
+    rank = "" if fold["rank_correlation"] is None else f", rank correlation {fold['rank_correlation']:.2f}"
+    told = "" if fold["r2"] is None else f"R2 {fold['r2']:.2f}, "
+    errors = f"error {quantity(fold['rmse'], unit, digits=2)} (rms), {quantity(fold['mae'], unit, digits=2)} (mean)"
+    say(f"  unseen samples: {told}{errors}{rank}, n={fold['n']}")
+    held = [f"{100 * c['level']:g} % held {100 * c['realised']:.0f} % (n={c['n']})" for c in model["forward"] if c["n"]]
+    say(f"  intervals on next measurements: {', '.join(held) or 'none measured yet'}")
+    levels = [f"{100 * level:.3g} %>" for level in calibration["nominal"]]
+    rows = table("quantile, before calibration", *levels, "mean miss>")
+    shares = [f"{100 * share:.0f} %" for share in calibration["observed"]]
+    rows.add_row("unseen samples below it", *shares, f"{100 * calibration['error']:.0f} %")
+    console().print(rows)
+    if model["importance"]:
+        rows = table("moved", "by>", f"prediction changes by{f' ({unit})' if unit else ''}>", "upwards it")
+        for each in model["importance"]:
+            clear = abs(each["direction"]) > each["change"] / 2
+            way = ("rises" if each["direction"] > 0 else "falls") if clear else "rises and falls"
+            rows.add_row(each["name"], f"{each['step']:.3g}", f"{each['change']:.3g}", way if each["change"] else "")
+        console().print(rows)
+    rows = table("worst predicted", "measured>", "predicted unseen>", "interval")
+    for each in model["scatter"][:WORST]:
+        ends = "none yet" if each["interval"] is None else " to ".join(quantity(end) for end in each["interval"])
+        missed = "" if each["inside"] is not False else ", missed"
+        rows.add_row(
+            each["sample"], quantity(each["measured"], digits=4), quantity(each["predicted"], digits=4), ends + missed
+        )
+    console().print(rows)
+
+
+def whatif(
+    campaign: Name,
+    designs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DESIGN...",
+            help="Ni=0.3 Fe=0.7; several: 'Ni=0.3 Fe=0.7' 'Ni=0.5 Fe=0.5'; or a .csv, .xlsx or .json file.",
+        ),
+    ],
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is believed of a design, in the space or not, beside the best measured. Nothing is recorded."""
+    from campaign import Campaign
+    from campaign.spaces import estimate
+    from campaign.typed import columns_of, read_designs
+
+    opened = Campaign.open(campaign, db=db)
+    state = opened.state
+    typed = read_designs(designs, columns_of(state.space))
+    with stages(estimate(state.space).seconds) as stage:
+        found = opened.whatif(typed, stage=stage)
+    if as_json:
+        emit(found)
+        return
+    if len(found["designs"]) > 1:
+        _compare(found["designs"])
+    for one in found["designs"] if len(found["designs"]) <= DETAILS else ():
+        say(f"{one['formula']}  ({one['stratum']})")
+        for line in (*one["notes"], *one["text"]):
+            say(f"- {line}")
+    say("nothing was recorded")
+
+
+def _compare(designs: Sequence[Mapping[str, Any]]) -> None:
+    from campaign.sentences import interval_text, percent
+    from campaign.words import quantity
+
+    names = list(designs[0]["predictions"])
+    columns = [f"{n} ({u})>" if (u := designs[0]["predictions"][n]["unit"]) else f"{n}>" for n in names]
+    heads = [head for column in columns for head in (column, "interval", "P(better)>")]
+    feasible = bool(designs[0]["feasibility"])
+    rows = table(">", "design", *heads, *(["P(feasible)>"] if feasible else []), "where", "known")
+    for one in designs:
+        cells: list[str] = []
+        for name in names:
+            expected = one["predictions"][name]
+            interval = next(iter(expected["intervals"].values()))
+            cells += [quantity(expected["median"], digits=4), interval_text(interval, None)]
+            cells.append(percent(expected["probability_of_beating"]))
+        if feasible:
+            cells.append(percent(one["feasibility"]["all"]))
+        where = (one["domain"] or {}).get("where", "")
+        place = where if one["in_space"] else f"{where}, not a candidate".lstrip(", ")
+        rows.add_row(str(one["rank"]), one["formula"], *cells, place, "; ".join(one["known"]))
+    console().print(rows)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command()(diagnose)
+    app.command()(whatif)
