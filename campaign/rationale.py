@@ -267,7 +267,7 @@ def _explain_objective(
     gain = belief_score(belief, mean) - belief_score(belief, mean[:1])
     best = sorted(range(len(options)), key=lambda i: (-gain[first + i], options[i].id))[:SUBSTITUTIONS]
     last = first + len(options)
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"name": name, "change": float(change[last + i]), "sd": float(sd[last + i])} for i, (name, _) in enumerate(left)
     ]
     slopes = {s["name"]: s["change"] for s in steps} or {e["name"]: e["change"] / e["step"] for e in effects}

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from campaign.grammar import faults
 from campaign.spaces.base import Floats, Ints, SpaceSpec, design_id, index_chunks
 from campaign.spaces.radix import digits, strides
-from campaign.spaces.settings import Level, Setting, Variable, described, name_faults
+from campaign.spaces.settings import Level, Setting, Variable, by_name, described, name_faults
 from campaign.words import listed, shown, suggestion
 from db.errors import InvalidInput, Problem
 from db.records import Candidate, Design
@@ -34,7 +34,7 @@ class Process(SpaceSpec):
     @classmethod
     def _named(cls, variables: dict[str, Setting]) -> dict[str, Setting]:
         faults(name_faults(variables, "variable"))
-        return variables
+        return by_name(variables)
 
     def build(self, sources: Mapping[str, bytes]) -> ProcessSpace:
         """The space; it reads no files."""
@@ -51,7 +51,7 @@ class Process(SpaceSpec):
 
 
 class ProcessSpace:
-    """The settings of a `Process`, numbered with the last variable changing fastest.
+    """The settings of a `Process`, variables in the order of their names, the last changing fastest.
 
     X has the numbers first, then one column of 0 or 1 for each word of each category (`solvent=DMF`).
     """
@@ -159,7 +159,7 @@ class ProcessSpace:
         return tuple(name for name, value in zip(self.columns[first:], x[first:], strict=True) if value > 0)
 
     def side_columns(self) -> tuple[Column, ...]:
-        """The variables, in the order of the spec."""
+        """The variables, in the order of their names."""
         return tuple(
             Column(v.name, "category", None, v.words) if v.words else Column(v.name, "number", v.unit or None)
             for v in self._variables

@@ -31,28 +31,28 @@ from lab_io.words import count
 
 
 class GridPart(CompositionGrid):
-    """A `composition_grid` as a part of a product."""
+    """A `composition_grid` as a part of a product, with all keys of one, and a name."""
 
     name: str
     """What it is called."""
 
 
 class TablePart(CandidateTable):
-    """A `candidate_table` as a part of a product."""
+    """A `candidate_table` as a part of a product, with all keys of one, and a name."""
 
     name: str
     """What it is called; its columns that are no fractions are named after it: `ink.solvent`."""
 
 
 class ProcessPart(Process):
-    """A `process` as a part of a product."""
+    """A `process` as a part of a product, with all keys of one, and a name."""
 
     name: str
     """What it is called; its variables are named after it: `heat.T`."""
 
 
 class SequencePart(ProcessSequence):
-    """A `process_sequence` as a part of a product."""
+    """A `process_sequence` as a part of a product, with all keys of one, and a name."""
 
     name: str
     """What it is called, and the column that holds the route."""

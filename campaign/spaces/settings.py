@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -25,6 +25,7 @@ NEAR = 2e-3
 MAX_LEVELS = 10_000
 
 Level = float | str
+T = TypeVar("T")
 
 
 class Setting(Frozen):
@@ -167,6 +168,11 @@ def name_faults(names: Iterable[str], what: str) -> list[tuple[Path, str, str]]:
     """What is wrong with names of variables, steps or parts, each (path below them, what, fix)."""
     wrong = [name for name in names if not re.match(NAME, name)]
     return [((n,), f"{shown(n)} cannot be the name of a {what}", f"write {NAME_WORDS}") for n in wrong]
+
+
+def by_name(given: Mapping[str, T]) -> dict[str, T]:
+    """The same in the order of the names: the ledger does not keep the order of keys, so no number may hang on it."""
+    return {name: given[name] for name in sorted(given, key=lambda name: (name.casefold(), name))}
 
 
 def level_text(value: Level, unit: str) -> str:

@@ -27,7 +27,7 @@ ROUTE = {
     "length": {"min": 1, "max": 4},
     "rules": ["starts_with melt", "max 1 melt", "anneal immediately_before quench"],
 }
-ALLOY = {"type": "composition_grid", "elements": ["Ni", "Fe", "Co"], "divisions": 3}
+ALLOY = {"type": "composition_grid", "elements": ["Ni", "Fe", "Co"], "divisions": 2}
 HEAT = {
     "type": "process",
     "variables": {

@@ -68,17 +68,32 @@ def joined(**parts):
 def test_a_process_is_every_combination_in_the_users_units():
     space = built(HEAT)
     T, t, gas, cycles = (300.0, 350.0, 400.0), (0.5, 1.0, 4.0), ("Ar", "N2"), (1.0, 2.0, 3.0)
-    expected = [dict(zip(("T", "t", "gas", "cycles"), row, strict=True)) for row in product(T, t, gas, cycles)]
+    expected = [dict(zip(("cycles", "gas", "T", "t"), row, strict=True)) for row in product(cycles, gas, T, t)]
     assert [space.candidate(i).design for i in range(space.count)] == expected
-    assert space.columns == ("T", "t", "cycles", "gas=Ar", "gas=N2")
-    assert space.X(np.array([0, 53])).tolist() == [[300, 0.5, 1, 1, 0], [400, 4, 3, 0, 1]]
+    assert space.columns == ("cycles", "T", "t", "gas=Ar", "gas=N2")
+    assert space.X(np.array([0, 53])).tolist() == [[1, 300, 0.5, 1, 0], [3, 400, 4, 0, 1]]
     assert [(c.name, c.kind, c.unit, c.allowed) for c in space.side_columns()] == [
+        ("cycles", "number", None, ()),
+        ("gas", "category", None, ("Ar", "N2")),
         ("T", "number", "degC", ()),
         ("t", "number", "h", ()),
-        ("gas", "category", None, ("Ar", "N2")),
-        ("cycles", "number", None, ()),
     ]
     assert len({space.candidate(i).id for i in range(space.count)}) == space.count
+
+
+def test_the_order_in_which_keys_are_written_is_nothing():
+    turned = {**ROUTE, "vocabulary": dict(reversed(ROUTE["vocabulary"].items()))}
+    heat = {**HEAT, "variables": dict(reversed(HEAT["variables"].items()))}
+    space = built(joined(heat=heat, alloy=ALLOY, route=turned))
+    assert space.columns == PRODUCT.columns
+    assert [space.candidate(i) for i in (0, 777, 9999)] == [PRODUCT.candidate(i) for i in (0, 777, 9999)]
+
+
+def test_columns_of_worksheets_cannot_be_variables():
+    with pytest.raises(InvalidInput, match="'batch' is also a column of every worksheet"):
+        spec_of({"type": "process", "variables": {"batch": {"values": [1, 2]}}})
+    with pytest.raises(InvalidInput, match="'notes' is also a column of every worksheet"):
+        spec_of(joined(alloy=ALLOY, notes=ROUTE))
 
 
 def test_the_unit_is_part_of_what_a_design_is():
@@ -153,14 +168,14 @@ def test_a_product_counts_its_parts_and_names_their_columns():
     assert sum(PRODUCT.strata().values()) == PRODUCT.count
     assert list(PRODUCT.strata()) == ["1 element", "2 elements", "3 elements"]
     assert PRODUCT.components == ("Ni", "Fe", "Co")
-    assert [c.name for c in PRODUCT.side_columns()] == ["heat.T", "heat.t", "heat.gas", "heat.cycles", "route"]
-    assert PRODUCT.columns[:8] == ("Ni", "Fe", "Co", "heat.T", "heat.t", "heat.cycles", "heat.gas=Ar", "heat.gas=N2")
+    assert [c.name for c in PRODUCT.side_columns()] == ["heat.cycles", "heat.gas", "heat.T", "heat.t", "route"]
+    assert PRODUCT.columns[:8] == ("Ni", "Fe", "Co", "heat.cycles", "heat.T", "heat.t", "heat.gas=Ar", "heat.gas=N2")
     assert len(PRODUCT.columns) == 8 + 3 * 2
     x = PRODUCT.X(np.arange(PRODUCT.count))
     assert len(np.unique(x, axis=0)) == PRODUCT.count
     assert x[:, :3].sum(axis=1) == pytest.approx(1)
     names = PRODUCT.constituents(PRODUCT.X(np.array([PRODUCT.count - 1]))[0])
-    assert names == ("heat.gas=N2", "Ni", "melt", "anneal")
+    assert names == ("heat.gas=N2", "Ni", "melt")
 
 
 def test_neighbours_of_a_combination_change_one_part():
@@ -212,13 +227,35 @@ def test_the_alloy_with_a_route_loads_and_is_counted_without_being_listed():
     compositions, routes = 229_083, 1_547_656
     assert space.count == compositions * routes
     assert load_spec(spec.resolved()) == spec
-    assert f"route ({routes:,} routes of 2 to 6 steps out of arc_melt" in describe(spec, space)
+    assert (
+        f"route ({routes:,} routes of 2 to 6 steps out of anneal, arc_melt, cold_roll, homogenize and quench"
+        in describe(spec, space)
+    )
     some = np.sort(np.random.default_rng(0).integers(0, space.count, 200))
     x = space.X(some)
     for row, index in zip(x, some, strict=True):
         design = space.candidate(int(index)).design
         assert space.locate(design) == index
         np.testing.assert_array_equal(space.x_of(design), row)
+
+
+def test_a_table_is_a_part_with_its_fractions_first_and_its_columns_named_after_it():
+    table = {"type": "candidate_table", "file": "inks.csv", "columns": {"Ni": "fraction", "Fe": "fraction",
+             "solvent": "category"}}  # fmt: skip
+    spec = spec_of(joined(heat=HEAT, ink=table))
+    assert spec.space.files() == ("inks.csv",)
+    assert {"heat.T", "Ni", "ink.solvent"} <= set(spec.space.design_names())
+    space = build_space(spec.space, {"inks.csv": b"Ni,Fe,solvent\n0.5,0.5,DMF\n0.2,0.8,water\n"})
+    assert space.count == 54 * 2
+    assert space.components == ("Ni", "Fe")
+    design = space.candidate(1).design
+    assert design == {
+        **{"heat.cycles": 1.0, "heat.gas": "Ar", "heat.T": 300.0, "heat.t": 0.5},
+        **{"Ni": 0.2, "Fe": 0.8, "ink.solvent": "water"},
+    }
+    assert [space.locate(space.candidate(i).design) for i in range(space.count)] == list(range(space.count))
+    with pytest.raises(InvalidInput, match="alloy has fractions already"):
+        build_space(spec_of(joined(alloy=ALLOY, ink=table)).space, {"inks.csv": b"Ni,Fe,solvent\n0.5,0.5,DMF\n"})
 
 
 def test_filters_look_at_the_composition_of_a_product():

@@ -187,7 +187,10 @@ def test_all_that_is_wrong_with_a_route_is_said_at_once():
         ),
         ("anneal imediately_before quench", "at column 8 of .* Fix: did you mean immediately_before"),
         ("anneal immediately_before quensh", "at column 27 of .* Fix: did you mean quench"),
-        ("max roll", "found 'roll' where a whole number should be, at column 5 of 'max roll'. Fix: write 'max 2 melt'"),
+        (
+            "max roll",
+            "found 'roll' where a whole number should be, at column 5 of 'max roll'. Fix: write 'max 2 anneal'",
+        ),
         ("max 2", "it ends where a step should be, at column 6"),
         ("max 2 roll twice", "'twice' comes after the end of the rule"),
         ("melt requires_before melt", "melt cannot be held to itself"),

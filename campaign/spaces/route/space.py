@@ -26,7 +26,7 @@ from lab_io.words import count
 
 
 class SequenceSpace:
-    """The routes of a `ProcessSequence`, the shortest first, then step by step in the order of the vocabulary.
+    """The routes of a `ProcessSequence`, the shortest first, then step by step in the order of the names of steps.
 
     A design is one column of text, which `campaign.spaces.route.text` writes and reads. X is the route in numbers, as
     `campaign.spaces.route.code` says.
@@ -163,7 +163,7 @@ class SequenceSpace:
 
     def fingerprint(self) -> str:
         """SHA-256 of the space as specified."""
-        return hashlib.sha256(json.dumps(self.spec.model_dump(mode="json")).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.spec.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
     def _under(self, written: Sequence[str], *, without: int | None = None) -> Routes:
         names = [step.name for step in self.vocabulary]

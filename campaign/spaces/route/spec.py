@@ -11,7 +11,7 @@ from campaign.grammar import Frozen, Whole, faults
 from campaign.spaces.base import SpaceSpec
 from campaign.spaces.route.rules import RuleError, parse
 from campaign.spaces.route.text import Step
-from campaign.spaces.settings import Setting, name_faults
+from campaign.spaces.settings import Setting, by_name, name_faults
 from campaign.words import listed, shown
 from campaign.yaml import Path
 from lab_io.words import count
@@ -38,7 +38,11 @@ class Steps(Frozen):
 
 
 class ProcessSequence(SpaceSpec):
-    """All routes: steps with parameters, one after another, under rules of order."""
+    """All routes: steps with parameters, one after another, under rules of order.
+
+    In tables a route is one column of text, `melt(T=1700 K) > anneal(T=973 K, t=4 h) > quench(medium=water)`, and that
+    column is called `route`.
+    """
 
     type: Literal["process_sequence"]
     vocabulary: Annotated[dict[str, dict[str, Setting]], Field(min_length=1)]
@@ -65,7 +69,7 @@ class ProcessSequence(SpaceSpec):
         for step, parameters in vocabulary.items():
             found += [((step, *path), what, fix) for path, what, fix in name_faults(parameters, "parameter")]
         faults(found)
-        return vocabulary
+        return by_name({step: by_name(parameters) for step, parameters in vocabulary.items()})
 
     @field_validator("rules")
     @classmethod

@@ -75,7 +75,7 @@ def parse(text: str, vocabulary: Sequence[Step], most: int, where: str) -> Route
 
 
 def _values(step: Step, given: Sequence[tuple[str, str]], at: str, problems: list[Problem]) -> dict[str, Level]:
-    """The parameters of a step in the order of the vocabulary; what is wrong is added to `problems`."""
+    """The parameters of a step in the order of their names; what is wrong is added to `problems`."""
     names = [v.name for v in step.parameters]
     texts: dict[str, str] = {}
     for name, text in given:
