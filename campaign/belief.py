@@ -22,6 +22,8 @@ from acquisition.feasibility import Bound
 from acquisition.objectives import Goal
 from campaign.encoding import encode_ahead, encoder_of
 from campaign.outcomes import OutcomeConstraint
+from campaign.routes import ROUTE_RECIPES, route_recipe
+from campaign.spaces.product import route_of
 from campaign.spec import Objective, RecipeModel
 from campaign.state import State
 from surrogates.bags import Bags, Targets
@@ -339,9 +341,9 @@ def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str
     before = last_choice(state, objective)
     wanted = state.spec.model
     if isinstance(wanted, RecipeModel):
-        recipes, scored_at = [recipe_from(wanted.recipe)], n
+        recipes, scored_at = [recipe_from(route_recipe(state.space, wanted.recipe))], n
     elif before is None or needs_rescoring(before["scored_at"], n):
-        recipes, scored_at = [recipe_from(tag) for tag in AUTO_RECIPES], n
+        recipes, scored_at = [recipe_from(r) for r in (ROUTE_RECIPES if route_of(state.space) else AUTO_RECIPES)], n
     else:
         recipes, scored_at = [recipe_from(before["recipe"])], before["scored_at"]
     incumbent = recipe_from(before["recipe"]) if before else None

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from campaign.grammar import Choice, Frozen, Whole
+from campaign.routes import route_encoder
 from campaign.spaces import Space, StructureSpace
+from campaign.spaces.product import route_of
 from campaign.spaces.slab.space import SlabSpace
 from campaign.spaces.slab.spec import Length
 from db.errors import InvalidInput, Problem
@@ -96,6 +98,8 @@ def encoder_of(space: Space, encoder: CHGNetEncoder | UMAEncoder, artifacts: Pat
     """
     if isinstance(space, StructureSpace):
         return site_encoder(space, encoder, artifacts)
+    if found := route_of(space):
+        return route_encoder(space, *found)
     from surrogates.encoders.elements import CompositionEncoder
 
     shift, scale = space.side_scale()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from campaign.belief import Array, Belief, ObjectiveBelief, belief_score, sign
 from campaign.filters import Sieve
+from campaign.routes import without_steps
 from campaign.site_rationale import explain_sites
 from campaign.spaces import Space
 from campaign.spaces.slab.space import SlabSpace
@@ -253,7 +254,8 @@ def _explain_objective(
     options = [c for c in (state.space.candidate(int(i)) for i in nearby) if c.id not in tried]
     options = [c for c in options if not sieve.takes_out(state.space.x_of(c.design))]
     swapped = [state.space.x_of(c.design) for c in options]
-    points = np.stack([x, *(moved for _, _, moved in moves), *swapped])
+    left = without_steps(state.space, x)
+    points = np.stack([x, *(moved for _, _, moved in moves), *swapped, *(shorter for _, shorter in left)])
     mean, covariance = belief.joint(points)
     change = mean - mean[0]
     sd = np.sqrt(np.clip(covariance.diagonal() + covariance[0, 0] - 2 * covariance[0], 0, None))
@@ -264,8 +266,14 @@ def _explain_objective(
     first = 1 + len(moves)
     gain = belief_score(belief, mean) - belief_score(belief, mean[:1])
     best = sorted(range(len(options)), key=lambda i: (-gain[first + i], options[i].id))[:SUBSTITUTIONS]
+    last = first + len(options)
+    steps: list[dict[str, Any]] = [
+        {"name": name, "change": float(change[last + i]), "sd": float(sd[last + i])} for i, (name, _) in enumerate(left)
+    ]
+    slopes = {s["name"]: s["change"] for s in steps} or {e["name"]: e["change"] / e["step"] for e in effects}
     return {
         "unit": belief.objective.unit,
+        **({"steps": steps} if steps else {}),
         "effects": sorted(effects, key=lambda e: -abs(e["change"])),
         "substitutions": [
             {
@@ -278,7 +286,7 @@ def _explain_objective(
             }
             for i in best
         ],
-        "attention": attention(belief, candidate, x, {e["name"]: e["change"] / e["step"] for e in effects}),
+        "attention": attention(belief, candidate, x, slopes),
     }
 
 
@@ -304,7 +312,7 @@ def attention(belief: ObjectiveBelief, candidate: Candidate, x: Array, slopes: M
         shares = fitted.attribute(bags, "attention")
     except UnsupportedError as error:
         return {"gate": "withheld", "reason": str(error)}
-    labels = bags.shared_labels or ()
+    labels = bags.shared_labels or bags[0].labels[0]
     here = [i for i, there in enumerate(bags.mask[0].tolist()) if there]
     quantiles, value, _ = fitted.out_of_fold.of(0)
     place = fitted.domain(bags)

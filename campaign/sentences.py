@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from campaign.routes import step_sentence
 from campaign.site_sentences import site_effects
 from campaign.spaces.base import ELEMENTS
 from campaign.words import quantity, signed
@@ -122,6 +123,8 @@ def _why(name: str, why: Mapping[str, Any]) -> list[str]:
         lines += site_effects(name, why)
     elif why["effects"]:
         lines.append(_effects(name, why["effects"], unit))
+    if why.get("steps"):
+        lines.append(step_sentence(name, why["steps"], unit))
     if why["substitutions"]:
         better = why["substitutions"][0]["better"]
         told = [s for s in why["substitutions"] if s["better"] or not better]

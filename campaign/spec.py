@@ -19,7 +19,7 @@ from campaign.filters import AnyFilter, FormulaSpace
 from campaign.grammar import Choice, Flag, Frozen, Number, Whole, fault, faults, problems
 from campaign.outcomes import Labels, OutcomeConstraint, label_faults
 from campaign.quantities import NUMBER_OR_QUANTITY, Condition, Quantity, difference, in_unit, known_unit
-from campaign.spaces import AnySpace, Space, variables
+from campaign.spaces import AnySpace, Process, ProcessSequence, Product, Space, variables
 from campaign.spaces.base import ELEMENTS
 from campaign.stop_spec import Stop
 from campaign.words import listed, shown
@@ -313,6 +313,15 @@ class CampaignSpec(Frozen):
     structures, and else `element_direction`."""
     intervals: Intervals = Intervals()
     """Which prediction intervals to report."""
+
+    @field_validator("space")
+    @classmethod
+    def _columns_are_free(cls, space: AnySpace) -> AnySpace:
+        """A variable of a process and a route name columns of worksheets, which have some of their own."""
+        if isinstance(space, Process | ProcessSequence | Product):
+            taken = [name for name in space.design_names() if name.casefold() in RESERVED]
+            faults(((), f"{shown(name)} is also a column of every worksheet", "choose another name") for name in taken)
+        return space
 
     @field_validator("objectives")
     @classmethod

@@ -31,6 +31,15 @@ ORDER = (
     ("doped_slab sites", "Sites"),
     ("doped_slab count and distinct_elements", "Range"),
     ("space: structure_files", "StructureFiles"),
+    ("space: process", "Process"),
+    ("a variable of a process, a parameter of a step", "Setting"),
+    ("space: process_sequence", "ProcessSequence"),
+    ("process_sequence length", "Steps"),
+    ("space: product", "Product"),
+    ("product part: composition_grid", "GridPart"),
+    ("product part: candidate_table", "TablePart"),
+    ("product part: process", "ProcessPart"),
+    ("product part: process_sequence", "SequencePart"),
     ("objectives", "Objective"),
     ("outcome_constraints", "OutcomeConstraint"),
     ("labels", "Labels"),
@@ -61,6 +70,14 @@ ORDER = (
     ("intervals", "Intervals"),
 )
 
+PARTS = {
+    "GridPart": "CompositionGrid",
+    "TablePart": "CandidateTable",
+    "ProcessPart": "Process",
+    "SequencePart": "ProcessSequence",
+}
+"""Part of a product -> the space whose keys it has, which are not listed again."""
+
 
 def page() -> str:
     """The reference, as Markdown.
@@ -81,7 +98,8 @@ def page() -> str:
     for title, name in ORDER:
         part: dict[str, Any] = schema["$defs"][name] if name else schema
         lines += [f"## {title}", "", part["description"], ""]
-        keys = {k: v for k, v in part["properties"].items() if k not in ("type", "rule")}
+        same = schema["$defs"][PARTS[name]]["properties"] if name in PARTS else {}
+        keys = {k: v for k, v in part["properties"].items() if k not in ("type", "rule") and k not in same}
         if keys:
             lines += ["| key | meaning |", "| --- | --- |"]
         for key, field in keys.items():

@@ -151,6 +151,7 @@ class _Names:
 
     def __init__(self, expect: Expectation) -> None:
         self.exact = {e: (Kind.ELEMENT, e) for e in expect.elements}
+        self.columns = {column.name for column in expect.columns}
         self.folded: dict[str, tuple[Kind, str]] = {}
         for metric in expect.metrics:
             self.folded[fold(metric.name)] = (Kind.METRIC, metric.name)
@@ -173,6 +174,8 @@ class _Names:
                 return *self.exact[text], unit
             if (element := _measured(text)) in self.exact:
                 return Kind.MEASURED, element, unit
+            if text in self.columns:  # T and t may be two of them
+                return Kind.DESIGN, text, unit
             if fold(text) in self.folded:
                 return *self.folded[fold(text)], unit
             if fold(text).startswith("predicted "):  # columns of our own worksheets

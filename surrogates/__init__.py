@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from surrogates.encoders.cache import FeatureCache
     from surrogates.encoders.chgnet import CHGNetPotential
     from surrogates.encoders.elements import CompositionEncoder
+    from surrogates.encoders.routes import RouteEncoder
     from surrogates.encoders.sites import SiteChoice, encode_sites, site_bags, stream_sites
     from surrogates.encoders.steps import StepEncoder
     from surrogates.encoders.structures import SiteEncoder
@@ -50,6 +51,7 @@ __all__ = [
     "MultiheadAttention",
     "NamedPool",
     "Pretrained",
+    "RouteEncoder",
     "SiteChoice",
     "SiteEncoder",
     "StepEncoder",
@@ -80,6 +82,7 @@ _HOMES = {
     "MultiheadAttention": "surrogates.recipes.multihead",
     "NamedPool": "surrogates.recipes.named",
     "Pretrained": "surrogates.pretraining",
+    "RouteEncoder": "surrogates.encoders.routes",
     "SiteChoice": "surrogates.encoders.sites",
     "SiteEncoder": "surrogates.encoders.structures",
     "StepEncoder": "surrogates.encoders.steps",

@@ -13,6 +13,10 @@ from campaign.grammar import Choice
 from campaign.spaces.base import Space, SpaceSpec, variables
 from campaign.spaces.cost import Estimate, estimate
 from campaign.spaces.grid import CompositionGrid, GridSpace
+from campaign.spaces.process import Process, ProcessSpace
+from campaign.spaces.product import Product, ProductSpace
+from campaign.spaces.route.space import SequenceSpace
+from campaign.spaces.route.spec import ProcessSequence
 from campaign.spaces.slab.spec import DopedSlab
 from campaign.spaces.structure_files import StructureFiles
 from campaign.spaces.structures import StructureSpace
@@ -26,6 +30,12 @@ __all__ = [
     "DopedSlab",
     "Estimate",
     "GridSpace",
+    "Process",
+    "ProcessSequence",
+    "ProcessSpace",
+    "Product",
+    "ProductSpace",
+    "SequenceSpace",
     "Space",
     "SpaceSpec",
     "StructureFiles",
@@ -40,7 +50,9 @@ __all__ = [
 MAX_SOURCE_BYTES = 32 << 20
 
 AnySpace = Annotated[
-    CompositionGrid | CandidateTable | DopedSlab | StructureFiles, Field(discriminator="type"), Choice()
+    CompositionGrid | CandidateTable | DopedSlab | StructureFiles | Process | ProcessSequence | Product,
+    Field(discriminator="type"),
+    Choice(),
 ]
 """What can stand under `space:`, told apart by `type`."""
 

@@ -154,6 +154,12 @@ def candidate_id(fractions: Mapping[str, float], others: Mapping[str, float | st
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
+def design_id(design: Design, components: Sequence[str], columns: Sequence[Column]) -> str:
+    """Identity of a whole design, its numbers named with the unit of their column."""
+    others = {f"{c.name} [{c.unit}]" if c.unit else c.name: design[c.name] for c in columns}
+    return candidate_id({name: float(design.get(name, 0.0)) for name in components}, others)
+
+
 def finite(value: object) -> float | None:
     """A number, or text that is one, as a float; None when it is neither or not finite."""
     try:

@@ -1,0 +1,1 @@
+"""Routes: steps with parameters, one after another, under rules of order."""
