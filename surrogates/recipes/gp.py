@@ -10,9 +10,10 @@ import torch
 from botorch.exceptions.errors import UnsupportedError
 from botorch.models import SingleTaskGP
 from botorch.models.transforms.outcome import Standardize
-from botorch.models.utils import gpt_posterior_settings
+from botorch.posteriors import GPyTorchPosterior
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.kernels import Kernel
+from linear_operator.operators import DiagLinearOperator
 from torch import Tensor
 
 from surrogates.bags import Bags
@@ -21,11 +22,10 @@ from surrogates.encoders.base import Encoder
 from surrogates.kernel_inputs import KernelInputs, kernel_inputs
 from surrogates.kernels import Encode, composition_kernel, homoscedastic_noise
 from surrogates.likelihood import JITTER, log_normal_density, log_prior, maximise
+from surrogates.marginals import marginals
 from surrogates.quantiles import MEDIAN, normal_quantiles
 from surrogates.recipes.base import Learned, Problem, Recipe, Trained
 
-CHUNK = 512
-"""Bags that are predicted together."""
 SMALLEST_NOISE = 1e-4
 """Least noise variance, in variances of the target; a stated variance below it counts as this much."""
 
@@ -39,6 +39,17 @@ class JitteredGP(SingleTaskGP):
         if self.training:
             return belief
         return MultivariateNormal(belief.mean, belief.lazy_covariance_matrix.add_jitter(JITTER))
+
+    def posterior(self, X: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """As of any SingleTaskGP; single points `n x 1 x d` that need no gradient are believed one by one, `n x 1`."""
+        single = X.ndim == 3 and X.shape[-2] == 1 and not X.requires_grad and not self.batch_shape
+        if not single or args or any(v is not None and v is not False for v in kwargs.values()):
+            return super().posterior(X, *args, **kwargs)
+        self.eval()
+        mean, variance = marginals(self, self.transform_inputs(X.squeeze(-2)))
+        scale = self.outcome_transform
+        covariance = DiagLinearOperator(((variance + JITTER) * scale.stdvs.square().squeeze(-1)).unsqueeze(-1))
+        return GPyTorchPosterior(MultivariateNormal((mean * scale.stdvs + scale.means).mT, covariance))
 
     def subset_output(self, idcs: list[int]) -> SingleTaskGP:
         """The model itself, which has one output.
@@ -211,10 +222,6 @@ def _maximise(model: SingleTaskGP) -> tuple[str, ...]:
 def _quantiles(model: SingleTaskGP, Z: Tensor) -> Tensor:
     """Quantiles of a measurement, `n x 1 x 9`, found in standardised units, in which any unit is as good as another."""
     noise, scale = model.likelihood.noise.mean(), model.outcome_transform
-    chunks = [Z.new_zeros(0, 1, 9)]
-    with gpt_posterior_settings():
-        for part in Z.split(CHUNK):
-            belief = model(part)
-            standard = normal_quantiles(belief.mean, (belief.variance + noise).sqrt())
-            chunks.append((standard * scale.stdvs + scale.means).unsqueeze(1))
-    return torch.cat(chunks)
+    mean, variance = marginals(model, Z)
+    standard = normal_quantiles(mean, (variance + JITTER + noise).sqrt())
+    return (standard * scale.stdvs + scale.means).unsqueeze(1)
