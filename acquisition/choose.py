@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,17 +13,13 @@ from botorch.optim import optimize_acqf_discrete
 from botorch.utils.safe_math import logmeanexp
 from torch import Tensor
 
-from acquisition.feasibility import Bound, Feasibility, log_feasibility, seek, too_unlikely
+from acquisition.feasibility import Bound, Feasibility, seek
 from acquisition.objectives import Goal, score
 from acquisition.pool import N_SAMPLES, CachedPool, CachedSampler
 
 ACQUISITIONS = ("qLogEI", "qLogNEI", "UCB", "Thompson", "greedy", "max_variance")
-JOINT_LIMIT = 4096
-"""Candidates that are believed jointly; of a larger pool the most promising ones by an optimistic bound."""
 SCORING_CHUNK = 256
 HYPERVOLUME_SAMPLES = 64
-OPTIMISM = 3.0
-"""Posterior sds added to the mean when a large pool is cut to `JOINT_LIMIT`."""
 
 
 @dataclass(frozen=True)
@@ -37,57 +33,6 @@ class Selection:
 
     rows: list[int]
     values: list[float]
-
-
-def shortlist(
-    model: Model,
-    chunks: Iterable[Tensor],
-    goals: Sequence[Goal],
-    *,
-    constraints: Sequence[Bound] = (),
-    seeking: bool = False,
-    size: int = JOINT_LIMIT,
-) -> Tensor:
-    """Row numbers of the `size` most promising candidates of a pool that is too large to be believed jointly.
-
-    Args:
-        model: BoTorch model with an output for each goal, then one for each constraint.
-        chunks: the pool in pieces of `chunk x d`; row numbers count through all of them.
-        goals: one per objective.
-        constraints: one per further output. An infeasible candidate ranks as the least promising of all, so that each
-            ranks by its expectation, and those below a bound's `least` probability come last.
-        seeking: nothing feasible is known: rank by the probability of feasibility alone.
-        size: how many rows to keep.
-
-    Returns:
-        Sorted row numbers, at most `size`. A candidate ranks by the best score within `OPTIMISM` sds of its
-        mean, summed over objectives after scaling each by its spread. Memory: one chunk, and one number a candidate.
-    """
-    bounds, log_probabilities, late = [], [], []
-    with torch.no_grad():
-        for X in chunks:
-            posterior = model.posterior(X.unsqueeze(-2))
-            mean, sd = posterior.mean.squeeze(-2), posterior.variance.clamp_min(0).sqrt().squeeze(-2)
-            optimistic = [goal.score(_nearest(goal, mean[:, j], OPTIMISM * sd[:, j])) for j, goal in enumerate(goals)]
-            bounds.append(torch.stack(optimistic, dim=-1))
-            constrained = mean[:, len(goals) :], sd[:, len(goals) :]
-            log_probabilities.append(log_feasibility(constraints, *constrained))
-            late.append(too_unlikely(constraints, *constrained))
-    bound, log_probability = torch.cat(bounds), torch.cat(log_probabilities)
-    spread = bound.std(dim=0).clamp_min(1e-12) if len(bound) > 1 else torch.ones_like(bound[0])
-    promise = (bound / spread).sum(-1)
-    if constraints:
-        promise = log_probability if seeking else torch.lerp(promise.amin(), promise, log_probability.exp())
-        promise = torch.where(torch.cat(late), promise - 1 - (promise.amax() - promise.amin()), promise)
-    keep = promise.topk(min(size, len(promise))).indices
-    return keep.sort().values
-
-
-def _nearest(goal: Goal, mean: Tensor, reach: Tensor) -> Tensor:
-    """The best value for a goal within `reach` of the mean."""
-    if goal.target is None:
-        return mean + reach
-    return torch.clamp(torch.full_like(mean, goal.target), mean - reach, mean + reach)
 
 
 def choose(
@@ -189,8 +134,12 @@ def _improvement(feasible: Feasibility, q: int, goal: Goal, rivals: list[int], f
         mean, sd = pool.given(rivals, n)
         scores = goal.score(pool.samples[:, rivals, 0]).where(feasible.holds(rivals), -torch.inf)
         best = torch.cat([scores, scores.new_full((len(scores), 1), floor)], dim=1).amax(1)
-        improvement = goal.log_improvement(mean, sd, best.unsqueeze(-1))
-        gain = logmeanexp(improvement + feasible.log_given(rivals), dim=0)
+        likely = feasible.log_given(rivals)
+        parts = [  # few candidates at a time, so that what is computed on the way stays in the processor's cache
+            logmeanexp(goal.log_improvement(mean[:, part], sd[part], best.unsqueeze(-1)) + likely[:, part], dim=0)
+            for part in (slice(first, first + SCORING_CHUNK) for first in range(0, n, SCORING_CHUNK))
+        ]
+        gain = torch.cat(parts)
         row = feasible.best(gain, picked)
         picked.append(row)
         values.append(float(gain[row]))

@@ -94,7 +94,8 @@ class CachedPool(Model):
             )
             self.mean = torch.cat([p.mean for p in posteriors], dim=-1)
             """Posterior mean, `n x m`."""
-            self.covariance = torch.stack([p.distribution.covariance_matrix for p in posteriors])
+            known = [p.distribution.covariance_matrix for p in posteriors]
+            self.covariance = torch.stack(known) if len(known) > 1 else known[0].unsqueeze(0)
             """Posterior covariance of the noise-free values, `m x n x n`."""
             root = psd_safe_cholesky(self.covariance)
             # one draw an output, so that a further output leaves the samples of the others as they are

@@ -13,7 +13,7 @@ from botorch.models.transforms.outcome import Standardize
 from botorch.posteriors import GPyTorchPosterior
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.kernels import Kernel
-from linear_operator.operators import DiagLinearOperator
+from linear_operator.operators import DenseLinearOperator, DiagLinearOperator, LinearOperator
 from torch import Tensor
 
 from surrogates.bags import Bags
@@ -22,7 +22,7 @@ from surrogates.encoders.base import Encoder
 from surrogates.kernel_inputs import KernelInputs, kernel_inputs
 from surrogates.kernels import Encode, composition_kernel, homoscedastic_noise
 from surrogates.likelihood import JITTER, log_normal_density, log_prior, maximise
-from surrogates.marginals import marginals
+from surrogates.marginals import joint, marginals
 from surrogates.quantiles import MEDIAN, normal_quantiles
 from surrogates.recipes.base import Learned, Problem, Recipe, Trained
 
@@ -41,15 +41,23 @@ class JitteredGP(SingleTaskGP):
         return MultivariateNormal(belief.mean, belief.lazy_covariance_matrix.add_jitter(JITTER))
 
     def posterior(self, X: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """As of any SingleTaskGP; single points `n x 1 x d` that need no gradient are believed one by one, `n x 1`."""
-        single = X.ndim == 3 and X.shape[-2] == 1 and not X.requires_grad and not self.batch_shape
-        if not single or args or any(v is not None and v is not False for v in kwargs.values()):
+        """As of any SingleTaskGP, but leaner where no gradient is asked for: jointly for `n x d`, singly for `n x 1 x d`."""
+        single = X.ndim == 3 and X.shape[-2] == 1
+        plain = not args and all(v is None or v is False for v in kwargs.values())
+        if not plain or not (single or X.ndim == 2) or X.requires_grad or self.batch_shape:
             return super().posterior(X, *args, **kwargs)
         self.eval()
-        mean, variance = marginals(self, self.transform_inputs(X.squeeze(-2)))
-        scale = self.outcome_transform
-        covariance = DiagLinearOperator(((variance + JITTER) * scale.stdvs.square().squeeze(-1)).unsqueeze(-1))
-        return GPyTorchPosterior(MultivariateNormal((mean * scale.stdvs + scale.means).mT, covariance))
+        scale, Z = self.outcome_transform, self.transform_inputs(X.squeeze(-2) if single else X)
+        factor = scale.stdvs.square().squeeze()
+        if single:
+            mean, variance = marginals(self, Z)
+            covariance: LinearOperator = DiagLinearOperator(((variance + JITTER) * factor).unsqueeze(-1))
+        else:
+            mean, dense = joint(self, Z)
+            dense.diagonal().add_(JITTER)
+            covariance = DenseLinearOperator(dense.mul_(factor))
+        mean = mean * scale.stdvs.squeeze() + scale.means.squeeze()
+        return GPyTorchPosterior(MultivariateNormal(mean.unsqueeze(-1) if single else mean, covariance))
 
     def subset_output(self, idcs: list[int]) -> SingleTaskGP:
         """The model itself, which has one output.

@@ -10,7 +10,7 @@ from gpytorch.distributions import MultivariateNormal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acquisition.choose import ACQUISITIONS, Selection, choose, shortlist
+from acquisition.choose import ACQUISITIONS, Selection, choose
 from acquisition.objectives import Goal
 from acquisition.pool import CachedPool, CachedSampler
 
@@ -192,13 +192,6 @@ def test_several_objectives_pick_from_both_ends_of_the_front():
         model, rest, 2, acquisition="qLogNEI", goals=[Goal(), Goal()], X_observed=observed, best_observed=0.0, seed=0
     )
     assert rest[picked.rows].min() < 0.4 < 0.6 < rest[picked.rows].max()
-
-
-def test_a_large_pool_is_cut_to_the_promising_in_chunks():
-    X = points(1000, 7)
-    whole = shortlist(Known(), [X], [Goal()], size=50)
-    assert torch.equal(whole, shortlist(Known(), X.split(64), [Goal()], size=50))
-    assert int(Known().posterior(X).mean.squeeze(-1).argmax()) in whole.tolist()
 
 
 def test_what_cannot_be_answered_is_refused():

@@ -11,10 +11,11 @@ from gpytorch.distributions import MultitaskMultivariateNormal, MultivariateNorm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acquisition.choose import ACQUISITIONS, Selection, choose, shortlist
+from acquisition.choose import ACQUISITIONS, Selection, choose
 from acquisition.feasibility import Bound, Feasibility, log_feasibility
 from acquisition.objectives import Goal
 from acquisition.pool import CachedPool, CachedSampler
+from acquisition.shortlist import Promise, shortlist
 
 
 class Known(Model):
@@ -210,12 +211,19 @@ def test_the_probability_agrees_with_samples():
 
 def test_a_large_pool_is_cut_to_what_is_feasible():
     X, model = points(1000, 7), Known(activity, stability, variance=0.01)
-    free = shortlist(Known(activity), [X], [Goal()], size=50)
-    assert torch.equal(free, shortlist(model, X.split(64), [Goal()], constraints=[Bound(low=-100.0)], size=50))
-    kept = shortlist(model, X.split(64), [Goal()], constraints=[Bound(low=0.0)], size=50)
+    sure = Promise.of(model, X, [Goal()], constraints=[Bound(low=-100.0)])
+    free = shortlist(Promise.of(Known(activity), X, [Goal()]), [X], 50)
+    assert torch.equal(free, shortlist(sure, X.split(64), 50))
+    kept = shortlist(Promise.of(model, X, [Goal()], constraints=[Bound(low=0.0)]), X.split(64), 50)
     assert (stability(X[kept]) > -0.2).all()
-    sought = shortlist(model, [X], [Goal()], constraints=[Bound(low=0.9)], seeking=True, size=20)
+    sought = shortlist(Promise.of(model, X, [Goal()], constraints=[Bound(low=0.9)], seeking=True), [X], 20)
     assert set(sought.tolist()) == set(stability(X).topk(20).indices.tolist())
+    likely = Bound(low=0.0, least=0.9)
+    early = shortlist(Promise.of(model, X, [Goal()], constraints=[likely]), X.split(64), 1000)
+    assert len(early) == 1000
+    first = shortlist(Promise.of(model, X, [Goal()], constraints=[likely]), X.split(64), 200)
+    chance = likely.log_probability(stability(X), torch.tensor(0.1)).exp()
+    assert (chance[first] >= 0.9).sum() == min(200, int((chance >= 0.9).sum()))
 
 
 def test_what_makes_no_sense_is_refused():
