@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from small_campaign import history, results, spec_of
 
 from acquisition.shortlist import leading
 from campaign import Campaign, screen, streaming
@@ -8,7 +9,6 @@ from campaign.belief import believe
 from campaign.filters import Tally
 from campaign.spec import load_spec
 from campaign.streaming import Kept, Leaders, lead
-from small_campaign import history, results, spec_of
 
 GRID = {"type": "composition_grid", "elements": ["Ni", "Fe", "Co", "Mn"], "divisions": 12}
 
