@@ -177,8 +177,8 @@ def main() -> None:
     found["lost"] = {"mean": float(lost.mean()), "se": se, "worst": float(lost.max())}
     lines.append(
         f"shortlist beside the whole pool of 4,000, {len(each)} seeds: {100 * lost.mean():.2f} ± {100 * se:.1g} % of "
-        f"the expected improvement lost (worst {100 * lost.max():.1f} %), {np.mean([r['shared'] for r in each]):.1f} of "
-        f"{BATCH} candidates shared; {np.mean([r['shortlist_cpu_seconds'] for r in each]):.2f} against "
+        f"the expected improvement lost (worst {100 * lost.max():.1f} %), {np.mean([r['shared'] for r in each]):.1f} "
+        f"of {BATCH} candidates shared; {np.mean([r['shortlist_cpu_seconds'] for r in each]):.2f} against "
         f"{np.mean([r['whole_cpu_seconds'] for r in each]):.2f} CPU s"
     )
     if peers and not arguments.quick:
