@@ -120,8 +120,7 @@ class Feasibility:
         return self._violation(self.pool.samples[:, list(rows)]) == 0
 
     def log_given(self, rows: list[int]) -> Tensor:
-        """Log probability of each candidate given each joint sample of some rows, `n_samples x n`; `1 x n` of 0 without
-        bounds."""
+        """Log probability of each candidate given each joint sample of some rows, `n_samples x n`; or `1 x n`."""
         total = self.pool.mean.new_zeros(1, self.n)
         for j, bound in enumerate(self.bounds):
             mean, sd = self.pool.given(rows, self.n, output=self._first + j)

@@ -59,7 +59,7 @@ class Promise:
         return cls(model, goals, constraints, seeking, scale, float((bounds / scale).sum(-1).amin()))
 
     def bounds(self, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Optimistic score of each objective, `n x objectives`, and mean and sd of each constraint of designs `n x d`."""
+        """Optimistic scores of designs `n x d`, `n x objectives`, and mean and sd of their constraints."""
         with torch.no_grad():
             posterior = self.model.posterior(X.unsqueeze(-2))
             mean, sd = posterior.mean.squeeze(-2), posterior.variance.clamp_min(0).sqrt().squeeze(-2)

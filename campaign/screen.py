@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from functools import partial
+from importlib.metadata import version
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from acquisition.choose import JOINT_LIMIT, shortlist
+from acquisition.shortlist import FINALISTS, JOINT_LIMIT, Promise
 from campaign.belief import Belief, belief_score, believe, learnable
 from campaign.encoding import encode_ahead, site_encoder
 from campaign.filters import Sieve, Tally
 from campaign.spaces import StructureSpace
+from campaign.spaces.base import Floats
 from campaign.state import State, batch_seed
+from campaign.streaming import PIECE, WORKERS, Kept, Leaders, lead
 from db.errors import InvalidInput, Problem
 from db.records import Prediction
+from surrogates.bags import content_hash
 from surrogates.recipes import recipe_hash
 
 Indices = NDArray[np.int64]
+T = TypeVar("T")
 CHUNK = 8192
 """Candidates that are encoded and predicted at once."""
 
@@ -42,10 +48,31 @@ def sieve_of(state: State, stage: Callable[[str], None] = lambda _: None) -> Sie
     return state.sieve({x: encode.energies[x] for x in X[:, 0].astype(int).tolist()})
 
 
+def open_ones(state: State, *, again: bool = False) -> Callable[[Indices, Tally | None], Indices]:
+    """What tells which candidates may be proposed: neither measured, pending, failed nor filtered out.
+
+    Args:
+        state: the campaign.
+        again: also candidates whose samples failed.
+
+    Returns:
+        Takes positions in the space and returns the open ones; what hard filters take out is added to the tally.
+    """
+    sieve = sieve_of(state)
+    closed = closed_ones(state, again=again)
+    return lambda indices, tally: sieve.kept(indices[~np.isin(indices, closed)], tally)
+
+
+def closed_ones(state: State, *, again: bool = False) -> Indices:
+    """Positions, ascending, of what is measured, pending or failed; with `again`, not of what failed."""
+    tried = state.tried(again=again).values()
+    return np.array(sorted({i for d in tried if (i := state.space.locate(d)) is not None}), dtype=np.int64)
+
+
 def open_chunks(
     state: State, *, only: Indices | None = None, again: bool = False, tally: Tally | None = None
 ) -> Iterator[Indices]:
-    """Indices of the candidates that may be proposed, in chunks: neither measured, pending, failed nor filtered out.
+    """Indices of the open candidates, in chunks.
 
     Args:
         state: the campaign.
@@ -53,19 +80,17 @@ def open_chunks(
         again: also candidates whose samples failed.
         tally: what hard filters take out is added to it.
     """
-    sieve = sieve_of(state)
-    tried = state.tried(again=again).values()
-    closed = np.array(sorted({i for d in tried if (i := state.space.locate(d)) is not None}), dtype=np.int64)
-    pieces = state.space.chunks(CHUNK) if only is None else _pieces(only)
+    opened = open_ones(state, again=again)
+    pieces = state.space.chunks(CHUNK) if only is None else _pieces(only, CHUNK)
     for piece in pieces:
-        rest = sieve.kept(piece[~np.isin(piece, closed)], tally)
+        rest = opened(piece, tally)
         if len(rest):
             yield rest
 
 
-def _pieces(indices: Indices) -> Iterator[Indices]:
-    for start in range(0, len(indices), CHUNK):
-        yield indices[start : start + CHUNK]
+def _pieces(indices: Indices, size: int) -> Iterator[Indices]:
+    for start in range(0, len(indices), size):
+        yield indices[start : start + size]
 
 
 def open_sample(
@@ -131,32 +156,102 @@ def screen(
         stage: told how far it is.
 
     Returns:
-        At most `JOINT_LIMIT` indices, ascending. Memory is one chunk and one number a candidate.
+        Ascending; all where no more than `JOINT_LIMIT` are open, else `FINALISTS` or as many as are wanted. Memory is
+        that of `streaming.lead`.
     """
-    chunks = list(open_chunks(state, only=only, again=again, tally=tally))
-    inside = [chunk[~unmeasured(state, belief, chunk)] for chunk in chunks]
-    if sum(map(len, inside)) >= wanted:
-        chunks = inside
-    indices = np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int64)
-    encode_ahead(belief.encode, state.space.X(indices), stage)
-    if len(indices) <= JOINT_LIMIT:
-        return indices
-
-    def designs() -> Iterator[Tensor]:
-        done = 0
-        for chunk in chunks:
-            yield torch.from_numpy(state.space.X(chunk))
-            done += len(chunk)
-            stage(f"screened {done:,} of {len(indices):,} candidates")
-
-    rows = shortlist(
+    if isinstance(state.space, StructureSpace) or _size(state, only) <= JOINT_LIMIT:
+        chunks = list(open_chunks(state, only=only, again=again, tally=tally))
+        inside = [chunk[~unmeasured(state, belief, chunk)] for chunk in chunks]
+        if sum(map(len, inside)) >= wanted:
+            chunks = inside
+        only = np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int64)
+        encode_ahead(belief.encode, state.space.X(only), stage)
+        if len(only) <= JOINT_LIMIT:
+            return only
+    seed = batch_seed(state, len(state.batches) + 1)
+    sample = open_sample(state, JOINT_LIMIT, seed, only=only, again=again)
+    if not len(sample):
+        return sample
+    promise = Promise.of(
         belief.model,
-        designs(),
+        torch.from_numpy(state.space.X(sample)),
         belief.goals,
         constraints=belief.bounds,
         seeking=belief.best_measured() == -np.inf,
     )
-    return indices[rows.numpy()]
+
+    def score(promise: Promise, X: Floats, _: Indices) -> tuple[Floats, NDArray[np.bool_]]:
+        promised, late = promise(torch.from_numpy(X))
+        return promised.numpy(), late.numpy()
+
+    about = ["promise", [goal.__dict__ for goal in belief.goals], promise.scale.tolist(), promise.worst]
+    found = _lead(
+        state,
+        belief,
+        promise,
+        score,
+        about,
+        max(FINALISTS, wanted),
+        only=only,
+        again=again,
+        whole=JOINT_LIMIT,
+        stage=stage,
+    )
+    if tally is not None and not isinstance(state.space, StructureSpace):
+        tally.add(found.tally)
+    return np.sort(found.indices)
+
+
+def _size(state: State, only: Indices | None) -> int:
+    return state.space.count if only is None else len(only)
+
+
+def _lead(
+    state: State,
+    belief: Belief,
+    scoring: T,
+    score: Callable[[T, Floats, Indices], tuple[Floats, NDArray[np.bool_]]],
+    about: Sequence[Any],
+    count: int,
+    *,
+    only: Indices | None = None,
+    again: bool = False,
+    whole: int = 0,
+    stage: Callable[[str], None],
+) -> Leaders:
+    """The leaders of the open candidates by a score of designs and positions, kept under all that it depends on.
+
+    Each worker has a copy of `scoring`, which the score is computed with.
+    """
+    opened = open_ones(state, again=again)
+
+    def look(scoring: T, piece: Indices) -> Leaders:
+        tally = Tally()
+        rest = opened(piece, tally)
+        parts = [score(scoring, state.space.X(part), part) for part in _pieces(rest, CHUNK)]
+        scores, late = zip(*parts, strict=True) if parts else ((np.empty(0),), (np.empty(0, dtype=bool),))
+        return Leaders(rest, np.concatenate(scores), np.concatenate(late), len(rest), tally)
+
+    key = content_hash(
+        *(torch.from_numpy(some) for some in (closed_ones(state, again=again), *([] if only is None else [only]))),
+        state.space.fingerprint(),
+        [filter_.model_dump(mode="json") for filter_ in state.spec.filters],
+        [state.revision, *([] if only is None else ["only"]), count, whole, PIECE, version("siteloop")],
+        [[recipe_hash(b.choice.recipe), b.choice.fitted.data_hash, b.choice.fitted.seed] for b in belief.all],
+        [bound.__dict__ for bound in belief.bounds],
+        list(about),
+    )
+    one = isinstance(state.space, StructureSpace)  # what they are encoded to is in memory once
+    each = [scoring] if one else [deepcopy(scoring) for _ in range(WORKERS)]
+    return lead(
+        state.space.chunks(PIECE) if only is None else _pieces(only, PIECE),
+        [partial(look, mine) for mine in each],
+        total=_size(state, only),
+        count=count,
+        whole=whole,
+        kept=Kept.of(state.artifacts, state.name, key),
+        stage=stage,
+    )
 
 
 def unmeasured(state: State, belief: Belief, indices: Indices) -> NDArray[np.bool_]:
@@ -183,7 +278,7 @@ def ranked(
     Returns:
         Plain values per candidate (design, stratum, and per objective and constraint median, unit and intervals; with
         constraints, the probability of meeting each and all), and the same as records for the store's cache. Memory is
-        one chunk of candidates.
+        that of `streaming.lead`.
 
     Raises:
         InvalidInput: too little is measured to predict anything.
@@ -193,16 +288,18 @@ def ranked(
         raise InvalidInput(Problem(f"campaign {state.name}", "too little is measured to predict anything", fix))
     seed = batch_seed(state, len(state.batches) + 1)
     belief = believe(state, seed=seed)
-    first = belief.objectives[0]
-    best, scores, late = np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=bool)
-    for chunk in open_chunks(state):
-        best, designs = np.concatenate([best, chunk]), state.space.X(chunk)
-        encode_ahead(belief.encode, designs, stage)
-        median = first.median(designs, state.space.stratum(chunk))
-        scores = np.concatenate([scores, belief_score(first, median)])
-        late = np.concatenate([late, ~belief.likely(designs) | unmeasured(state, belief, chunk)])
-        keep = np.lexsort((-scores, late))[:top]
-        best, scores, late = best[keep], scores[keep], late[keep]
+    if isinstance(state.space, StructureSpace):
+        for chunk in open_chunks(state):
+            encode_ahead(belief.encode, state.space.X(chunk), stage)
+
+    def score(belief: Belief, X: Floats, indices: Indices) -> tuple[Floats, NDArray[np.bool_]]:
+        first = belief.objectives[0]
+        median = first.median(X, state.space.stratum(indices))
+        return belief_score(first, median), ~belief.likely(X) | unmeasured(state, belief, indices)
+
+    stage("screen")
+    best = _lead(state, belief, belief, score, ["median"], top, stage=stage).indices
+    stage("predict the best")
     X, strata = state.space.X(best), state.space.stratum(best)
     found: list[dict[str, Any]] = []
     predictions = []

@@ -34,7 +34,7 @@ _RESERVED = """
 RESERVED = frozenset(_RESERVED.split())
 """Column names of worksheets and result tables, which no objective may have."""
 
-MAX_CANDIDATES = 10_000_000
+MAX_CANDIDATES = 100_000_000
 """Largest space that a campaign starts with; each round looks at every candidate."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]

@@ -33,7 +33,7 @@ def marginals(model: ExactGP, Z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def joint(model: ExactGP, Z: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean, `n`, and covariance, `n x n`, of the same; not differentiable. Memory is the covariance and a few blocks."""
+    """Mean, `n`, and covariance, `n x n`, of the same, without gradients. Memory is the covariance and a few blocks."""
     with torch.no_grad():
         means, whites = zip(*((mean, white) for _, mean, white in _whitened(model, Z)), strict=True)
         white = torch.cat(whites, dim=1)

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from campaign.spaces.base import Space
 from campaign.spaces.structures import StructureSpace
 
-FIXED_SECONDS = 4.0
-SECONDS_PER_CANDIDATE = 20e-6
+FIXED_SECONDS = 5.0
+SECONDS_PER_CANDIDATE = 12e-6
 SECONDS_PER_STRUCTURE = 0.17
 PROCESSES = 2
 """That encode structures."""
 JOINT = 4096
-"""Candidates that are believed jointly; the others are only screened."""
-JOINT_SECONDS = 7.0
-PROCESS_MB = 300.0
-JOINT_COPIES = 10
+"""Candidates up to which all are believed jointly; of more, `FINALISTS` are, and the others are only screened."""
+FINALISTS = 1024
+JOINT_SECONDS = 4.0
+PROCESS_MB = 500.0
+JOINT_COPIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,14 @@ class Estimate:
 def estimate(space: Space) -> Estimate:
     """What one recommendation will take.
 
-    Measured on this loop with seven components and 60 to 100 measurements on one core: 3 s of imports and 1 s of
-    fitting, 20 µs a candidate for screening, and for the joint belief of the n <= 4,096 candidates that are left 7 s
-    (n / 4096)^2 and ten copies of an n x n matrix: 2,121 candidates took 3.3 s and 680 MB, 74,613 took 8.6 s and 1,650
-    MB, imports apart. Each structure of 48 atoms takes the default encoder 0.17 s in one of two processes.
+    Measured on this loop with six and nine components and 60 measurements on one core: 3 s of imports and 2 s of
+    fitting, 12 µs a candidate for screening (3,108,105 took 34 s and 500 MB with imports), and for the joint belief of
+    n candidates 4 s (n / 4096)^2 and four copies of an n x n matrix. Each structure of 48 atoms takes the default
+    encoder 0.17 s in one of two processes.
     """
     n = space.count
-    joint = min(n, JOINT)
+    joint = n if n <= JOINT else FINALISTS
     seconds = FIXED_SECONDS + SECONDS_PER_CANDIDATE * n + JOINT_SECONDS * (joint / JOINT) ** 2
     structures = space.structure_count if isinstance(space, StructureSpace) else 0
-    memory = PROCESS_MB + 8e-6 * (JOINT_COPIES * joint**2 + n)
+    memory = PROCESS_MB + 8e-6 * JOINT_COPIES * joint**2
     return Estimate(n, seconds, memory, SECONDS_PER_STRUCTURE * structures / PROCESSES)

@@ -41,7 +41,7 @@ class JitteredGP(SingleTaskGP):
         return MultivariateNormal(belief.mean, belief.lazy_covariance_matrix.add_jitter(JITTER))
 
     def posterior(self, X: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """As of any SingleTaskGP, but leaner where no gradient is asked for: jointly for `n x d`, singly for `n x 1 x d`."""
+        """As of any SingleTaskGP; leaner where no gradient is asked for, of `n x d` jointly and of `n x 1 x d`."""
         single = X.ndim == 3 and X.shape[-2] == 1
         plain = not args and all(v is None or v is False for v in kwargs.values())
         if not plain or not (single or X.ndim == 2) or X.requires_grad or self.batch_shape:

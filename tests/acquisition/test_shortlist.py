@@ -54,7 +54,9 @@ def test_a_matched_objective_promises_what_lies_within_reach_of_its_target():
     mean = Known().posterior(X).mean.squeeze(-1)
     near = (mean - 1.5).abs() < 3 * 0.05**0.5
     promise, late = Promise.of(Known(), X, [Goal(target=1.5)])(X)
-    assert (promise[near] == 0).all() and (promise[~near] < 0).all() and not late.any()
+    assert (promise[near] == 0).all()
+    assert (promise[~near] < 0).all()
+    assert not late.any()
 
 
 def test_a_batch_from_the_shortlist_is_the_batch_from_the_pool():

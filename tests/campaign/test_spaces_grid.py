@@ -273,8 +273,10 @@ def test_fingerprints_follow_the_spec() -> None:
     assert GridSpace(grid()).fingerprint() != GridSpace(grid(PLATE[::-1])).fingerprint()
 
 
-def test_the_estimate_grows_with_the_space() -> None:
-    small, large = estimate(GridSpace(grid())), estimate(GridSpace(grid(divisions=20)))
-    assert small.candidates == 3_003
-    assert small.seconds < large.seconds
-    assert small.memory_mb <= large.memory_mb
+def test_the_estimate_grows_with_the_space_that_is_believed_whole_and_with_the_one_that_is_only_screened() -> None:
+    for few, many in ((6, 10), (20, 30)):
+        small, large = estimate(GridSpace(grid(divisions=few))), estimate(GridSpace(grid(divisions=many)))
+        assert small.candidates < large.candidates
+        assert small.seconds < large.seconds
+        assert small.memory_mb <= large.memory_mb
+    assert large.memory_mb < estimate(GridSpace(grid())).memory_mb
