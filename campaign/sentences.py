@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from campaign.front_sentences import front_sentences
 from campaign.site_sentences import site_effects
 from campaign.spaces.base import ELEMENTS
 from campaign.words import quantity, signed
@@ -86,6 +87,7 @@ def sentences(recommendation: Recommendation) -> list[str]:
             f"Probability {100 * expected['probability_of_beating']:.0f} % of beating the incumbent "
             f"{incumbent['sample']} ({best}) by at least {floor}; it {expected['role']}s."
         )
+    lines += front_sentences(rationale.get("front"))
     lines += _feasibility(rationale.get("feasibility"))
     for name, why in rationale.get("objectives", {}).items():
         lines += _why(name, why)
