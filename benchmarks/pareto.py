@@ -104,7 +104,7 @@ def alloys() -> Problem:
         {"name": "UTS", "goal": "maximize", "unit": "MPa", "reference_point": 0.0},
         {"name": "elongation", "goal": "maximize", "unit": "%", "reference_point": 0.0},
     ]
-    columns = {name: "fraction" for name in names} | {"route": "category"}
+    columns = dict.fromkeys(names, "fraction") | {"route": "category"}
     space = {"type": "candidate_table", "file": "alloys.csv", "columns": columns}
     values = np.array([np.mean(v, axis=0) for v in found.values()])
     return Problem(spec_of("alloys", space, objectives), {"alloys.csv": text.getvalue()}, values, 0.0)
@@ -254,11 +254,13 @@ def main() -> None:
             cpu[method] = (time.process_time() - begun) / len(seeds) / ((budget - INITIAL) / BATCH)
         scored = {method: [figures_of(shares) for shares in each] for method, each in drawn.items()}
         lines.append(f"{name}: {len(problem.values):,} candidates, {len(seeds)} seeds, {budget} experiments")
-        lines.append(f"  {'share of the hypervolume':26}{f'mean {INITIAL + 1}-{budget}':>20}{'at the end':>20}{'CPU s a round':>16}")
+        head = "share of the hypervolume", f"mean {INITIAL + 1}-{budget}", "at the end", "CPU s a round"
+        lines.append(f"  {head[0]:26}{head[1]:>20}{head[2]:>20}{head[3]:>16}")
         result: dict[str, Any] = {"candidates": len(problem.values), "methods": {}}
         for method in METHODS:
             each = {f: np.array([s[f] for s in scored[method]]) for f in ("mean", "end")}
-            cells = [f"{v.mean():.4f} ± {v.std(ddof=1) / len(v) ** 0.5 if len(v) > 1 else 0:.4f}" for v in each.values()]
+            errors = [v.std(ddof=1) / len(v) ** 0.5 if len(v) > 1 else 0.0 for v in each.values()]
+            cells = [f"{v.mean():.4f} ± {se:.4f}" for v, se in zip(each.values(), errors, strict=True)]
             lines.append(f"  {method:26}{cells[0]:>20}{cells[1]:>20}{cpu.get(method, 0):>16.2f}")
             result["methods"][method] = {
                 **{f: float(v.mean()) for f, v in each.items()},

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from linear_operator.utils.cholesky import psd_safe_cholesky
 
 from acquisition.hypervolume import front, hypervolume, infer_reference
 from acquisition.objectives import score
@@ -24,8 +25,6 @@ from campaign.words import quantity
 
 DRAWS = 512
 """Draws of the noise, or of the belief, behind a probability."""
-ENDS = 2
-"""Members of the front that a recommendation is placed by."""
 
 
 @dataclass(frozen=True)
@@ -212,9 +211,9 @@ def places(state: State, belief: Belief, X: Array) -> list[dict[str, Any]]:
         X: designs, `n x d`.
 
     Returns:
-        Per candidate: `part` (`end`, `between`, `near` or `first`), the objective whose end of the front it extends with
-        the best value so far, the members of the front beside it, whether its mean is beyond the front, and the
-        probability that nothing on the front is at least as good in every objective.
+        Per candidate: `part` (`end`, `between`, `near`, or `first` while there is no front), the objective whose end it
+        extends, the members of the front beside it, whether its mean is beyond the front, and the probability that
+        nothing on the front is at least as good in every objective.
     """
     measured = measured_front(state)
     if measured is None:
@@ -231,26 +230,29 @@ def places(state: State, belief: Belief, X: Array) -> list[dict[str, Any]]:
     )
     behind = (draws[:, None, n:] >= draws[:, :n, None]).all(-1).any(-1)
     known = measured.scores(members)
-    spread = (known.amax(0) - known.amin(0)).clamp_min(1e-12)
+    spread = (known.amax(0) - torch.minimum(known.amin(0), measured.origin)).clamp_min(1e-12)
     found = []
     for i in range(n):
         beyond = (means[i] - known.amax(0)) / spread
-        above = not bool((known >= means[i]).all(-1).any())
         distance = ((known - means[i]) / spread).norm(dim=-1)
         if beyond.amax() > 0:
             j = int(beyond.argmax())
             best = int(known[:, j].argmax())
-            part = {"part": "end", "objective": objectives[j].name, "neighbours": [_member(measured, members[best])]}
+            part: dict[str, Any] = {"part": "end", "objective": objectives[j].name}
+            rows = [best]
         else:
             near = _beside(known, means[i]) if len(objectives) == 2 else []
             rows = near or distance.argsort()[:1].tolist()
-            part = {
-                "part": "between" if len(rows) == ENDS else "near",
-                "neighbours": [_member(measured, members[row]) for row in rows],
-            }
-        part |= {"beyond": above, "probability": 1 - float(behind[:, i].double().mean())}
-        part["mean"] = {o.name: float(mean[i]) for o, (mean, _) in zip(objectives, joint, strict=True)}
-        found.append(part | {"units": {o.name: o.unit for o in objectives}, "wanted": _wanted(objectives)})
+            part = {"part": "between" if len(rows) > 1 else "near"}
+        part |= {
+            "neighbours": [_member(measured, members[row]) for row in rows],
+            "beyond": not bool((known >= means[i]).all(-1).any()),
+            "probability": 1 - float(behind[:, i].double().mean()),
+            "mean": {o.name: float(mean[i]) for o, (mean, _) in zip(objectives, joint, strict=True)},
+            "units": {o.name: o.unit for o in objectives},
+            "wanted": _wanted(objectives),
+        }
+        found.append(part)
     return found
 
 
@@ -259,7 +261,7 @@ def _design(state: State, point: Point) -> Any:
 
 
 def _draws(mean: Array, covariance: Array, generator: np.random.Generator) -> Array:
-    root = np.linalg.cholesky(covariance + 1e-8 * np.eye(len(mean)) * max(float(covariance.diagonal().mean()), 1e-12))
+    root = psd_safe_cholesky(torch.from_numpy(covariance)).numpy()
     return mean + generator.standard_normal((DRAWS, len(mean))) @ root.T
 
 
@@ -271,7 +273,8 @@ def _beside(known: torch.Tensor, mean: torch.Tensor) -> list[int]:
 
 
 def _member(measured: Front, point: Point) -> dict[str, Any]:
-    return {"sample": point.sample, "values": {o.name: v for o, v in zip(measured.objectives, point.values, strict=True)}}
+    names = [o.name for o in measured.objectives]
+    return {"sample": point.sample, "values": dict(zip(names, point.values, strict=True))}
 
 
 def _wanted(objectives: Sequence[Objective]) -> dict[str, str]:

@@ -89,7 +89,7 @@ def _front(state: State) -> dict[str, Any] | None:
     from campaign.pareto import measured_front
 
     measured = measured_front(state)
-    return measured and measured.as_json(len(state.batches))
+    return None if measured is None else measured.as_json(len(state.batches))
 
 
 def _constraint(state: State, constraint: OutcomeConstraint) -> dict[str, Any]:

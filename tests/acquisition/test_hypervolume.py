@@ -48,9 +48,7 @@ class Known(Model):
             for j, s in zip(self.outputs, self.signs, strict=True)
         ]
         several = len(beliefs) > 1
-        return GPyTorchPosterior(
-            MultitaskMultivariateNormal.from_independent_mvns(beliefs) if several else beliefs[0]
-        )
+        return GPyTorchPosterior(MultitaskMultivariateNormal.from_independent_mvns(beliefs) if several else beliefs[0])
 
 
 def points(n, seed=0):
