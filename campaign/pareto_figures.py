@@ -92,8 +92,10 @@ def _steps(
 def front_figures(state: State) -> list[FrontFigure]:
     """A picture for each pair of objectives; none for one objective, and while nothing is measured of all."""
     measured = measured_front(state)
+    if measured is None:
+        return []
     found = []
-    for i, j in combinations(range(len(state.objectives)), 2) if measured else ():
+    for i, j in combinations(range(len(state.objectives)), 2):
         shown = panel(state, measured, (i, j))
         title = f"{shown.axes[1].name} against {shown.axes[0].name}"
         url = f"data:image/png;base64,{b64encode(front_png(shown)).decode()}"
@@ -109,14 +111,23 @@ def front_png(shown: Panel) -> bytes:
     drawn = Figure(figsize=(6.4, 4.2), dpi=DPI, layout="constrained")
     FigureCanvasAgg(drawn)
     axis = drawn.add_subplot()
-    axis.scatter(*zip(*shown.places, strict=True), s=22, color=BLUE, label="measured", zorder=3)
+    x, y = zip(*shown.places, strict=True)
+    axis.scatter(x, y, s=22, color=BLUE, label="measured", zorder=3)
     if shown.steps:
         axis.plot(*zip(*shown.steps, strict=True), color=BLUE, linewidth=1.2, label="front", zorder=2)
     for i, e in enumerate(shown.batch):
         bars = [[[m - low], [high - m]] for m, (low, high) in zip(e.medians, e.ends, strict=True)]
         label = f"recommended, {100 * shown.level:g} % interval" if i == 0 else None
-        x, y = e.medians
-        axis.errorbar([x], [y], xerr=bars[0], yerr=bars[1], fmt="D", ms=5, color=ORANGE, elinewidth=0.9, label=label)
+        axis.errorbar(
+            *([m] for m in e.medians),
+            xerr=bars[0],
+            yerr=bars[1],
+            fmt="D",
+            ms=5,
+            color=ORANGE,
+            elinewidth=0.9,
+            label=label,
+        )
         axis.annotate(e.label, e.medians, xytext=(4, 4), textcoords="offset points", fontsize=7.5, parse_math=False)
     axis.set_xlabel(shown.names[0], parse_math=False)
     axis.set_ylabel(shown.names[1], parse_math=False)
