@@ -118,15 +118,10 @@ def front_png(shown: Panel) -> bytes:
     for i, e in enumerate(shown.batch):
         bars = [[[m - low], [high - m]] for m, (low, high) in zip(e.medians, e.ends, strict=True)]
         label = f"recommended, {100 * shown.level:g} % interval" if i == 0 else None
+        x_bar, y_bar = bars
+        centre = [e.medians[0]], [e.medians[1]]
         axis.errorbar(
-            *([m] for m in e.medians),
-            xerr=bars[0],
-            yerr=bars[1],
-            fmt="D",
-            ms=5,
-            color=ORANGE,
-            elinewidth=0.9,
-            label=label,
+            centre[0], centre[1], xerr=x_bar, yerr=y_bar, fmt="D", ms=5, color=ORANGE, elinewidth=0.9, label=label
         )
         axis.annotate(e.label, e.medians, xytext=(4, 4), textcoords="offset points", fontsize=7.5, parse_math=False)
     axis.set_xlabel(shown.names[0], parse_math=False)
