@@ -6,21 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
-from botorch.acquisition.multi_objective.objective import GenericMCMultiOutputObjective
 from botorch.models.model import Model
-from botorch.optim import optimize_acqf_discrete
 from botorch.utils.safe_math import logmeanexp
 from torch import Tensor
 
 from acquisition.feasibility import Bound, Feasibility, seek
+from acquisition.hypervolume import hypervolume_batch, infer_reference
 from acquisition.objectives import Goal, score
-from acquisition.pool import N_SAMPLES, CachedPool, CachedSampler
+from acquisition.pool import N_SAMPLES, CachedPool
 from acquisition.portfolio import takes_top, top_probability
 
 ACQUISITIONS = ("portfolio", "qLogEI", "qLogNEI", "UCB", "Thompson", "greedy", "max_variance")
 SCORING_CHUNK = 256
-HYPERVOLUME_SAMPLES = 64
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,7 @@ def choose(
     noise_variance: Sequence[float] = (),
     constraints: Sequence[Bound] = (),
     late: Tensor | None = None,
+    reference: Tensor | None = None,
 ) -> Selection:
     """Choose `q` distinct rows of a pool, jointly and around the pending ones.
 
@@ -76,6 +74,8 @@ def choose(
         noise_variance: of one measurement of each objective; max-variance counts a pick as measured with it.
         constraints: bounds of the outputs after the objectives.
         late: candidates that come after all others for reasons of their own, bool `n`.
+        reference: with several goals, the scores from which their hypervolume is counted, `m`; None to infer them from
+            the means of what was measured.
 
     Raises:
         ValueError: the acquisition is unknown, or the pool is empty.
@@ -102,7 +102,10 @@ def choose(
         total = _total(goals, pool.mean)[:n]
         return _top(feasible, feasible.weighed(total, total.amin(), slice(n)), q)
     if len(goals) > 1:
-        return _hypervolume(feasible, rows[:n], q, goals, observed, pending)
+        measured = observed.squeeze(-1).long().tolist()
+        if reference is None:
+            reference = infer_reference(score(goals, pool.mean)[measured])
+        return Selection(*hypervolume_batch(feasible, q, goals, waiting + measured, reference))
     if acquisition == "UCB":
         return _upper_bound(feasible, q, goals, len(pending), beta)
     if acquisition == "qLogEI":
@@ -188,40 +191,6 @@ def _upper_bound(feasible: Feasibility, q: int, goals: Sequence[Goal], pending: 
         picked.append(feasible.best(value, picked))
         values.append(float(value[picked[-1]]))
         best = torch.maximum(best, upper[:, picked[-1]])
-    return Selection(picked, values)
-
-
-def _hypervolume(
-    feasible: Feasibility, choices: Tensor, q: int, goals: Sequence[Goal], observed: Tensor, pending: Tensor
-) -> Selection:
-    """Several objectives: BoTorch's qLogNEHVI (Daulton et al. 2021; Ament et al. 2023) on the pool's samples.
-
-    Constraints enter by BoTorch's own smoothed indicator, in sds of each.
-    """
-    pool = feasible.pool
-    measured = score(goals, pool.mean)[observed.squeeze(-1).long()]
-    # a tenth of the range below the worst of the measured (Ishibuchi et al. 2011)
-    reference = measured.amin(0) - 0.1 * (measured.amax(0) - measured.amin(0)).clamp_min(1e-6)
-    function = qLogNoisyExpectedHypervolumeImprovement(
-        pool,
-        reference,
-        observed,
-        sampler=CachedSampler(HYPERVOLUME_SAMPLES),
-        objective=GenericMCMultiOutputObjective(lambda samples, X=None: score(goals, samples)),
-        constraints=feasible.callables() or None,
-        X_pending=pending if len(pending) else None,
-        cache_root=False,
-        prune_baseline=False,
-    )
-    picked: list[int] = []
-    values: list[float] = []
-    for some in (choices[~feasible.late], choices[feasible.late]):
-        wanted = min(q - len(picked), len(some))
-        if wanted:
-            function.set_X_pending(torch.cat([pending, choices[picked]]) if len(pending) + len(picked) else None)
-            found, gain = optimize_acqf_discrete(function, q=wanted, choices=some, max_batch_size=SCORING_CHUNK)
-            picked += [int(i) for i in found.squeeze(-1)]
-            values += [float(v) for v in gain.reshape(-1)]
     return Selection(picked, values)
 
 

@@ -18,7 +18,8 @@ def card(recommendation: Recommendation) -> dict[str, Any]:
     """What a recommendation says, in the words of the interface.
 
     `prediction` is that of the first objective, with median and intervals by level; `predictions` has all of them.
-    `feasibility` has what is believed of the outcome constraints, None without; `filters` what each filter found.
+    `feasibility` has what is believed of the outcome constraints, None without; `front` which part of the front it is
+    for, None with one objective; `filters` what each filter found.
     """
     r, why = recommendation, recommendation.rationale
     name = next(iter(r.prediction), None)
@@ -40,6 +41,7 @@ def card(recommendation: Recommendation) -> dict[str, Any]:
         "probability_of_beating": prediction and prediction["probability_of_beating"],
         "acquisition_value": why.get("acquisition_value"),
         "feasibility": why.get("feasibility"),
+        "front": why.get("front"),
         "filters": why.get("filters", []),
         "domain": why.get("domain"),
         "neighbours": why.get("neighbours", []),

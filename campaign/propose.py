@@ -18,6 +18,7 @@ from campaign.encoding import encode_ahead
 from campaign.feasibility import feasibility
 from campaign.filling import SAMPLE, spread
 from campaign.filters import Sieve, Tally
+from campaign.pareto import measured_front, places, reference_note
 from campaign.rationale import expectation, explain, noise_floor
 from campaign.screen import Indices, open_sample, screen, sieve_of, unmeasured
 from campaign.sentences import warnings_about
@@ -277,7 +278,7 @@ def _choose(state: State, request: Request, wanted: int, seed: int, stage: Calla
     if not len(indices):
         return _Picked((), (), (), {}, tally=tally)
     stage("choose")
-    acquisition = state.spec.acquisition
+    acquisition, measured = state.spec.acquisition, measured_front(state)
     pending = np.array([state.space.x_of(d) for d in _unmeasured(state)]).reshape(-1, len(state.space.columns))
     selection = choose(
         belief.model,
@@ -293,6 +294,7 @@ def _choose(state: State, request: Request, wanted: int, seed: int, stage: Calla
         noise_variance=[b.noise_variance() for b in belief.objectives],
         constraints=belief.bounds,
         late=torch.from_numpy(unmeasured(state, belief, indices)),
+        reference=measured.origin if measured else None,
     )
     candidates = [state.space.candidate(int(indices[row])) for row in selection.rows]
     stage("explain")
@@ -323,6 +325,7 @@ def describe(
         for b in belief.objectives
     }
     chances = feasibility(belief, X, strata) if belief.constraints else []
+    placed = places(state, belief, X) if len(belief.objectives) > 1 else []
     sieve = sieve_of(state)
     filtered = _filtered(state, sieve, candidates)
     predictions = [{name: found[i] for name, found in expected.items()} for i in range(len(candidates))]
@@ -333,6 +336,8 @@ def describe(
         if state.spec.explanation.type != "none":
             rationale |= explain(state, belief, candidate, sieve)
         rationale |= filtered[i]
+        if placed:
+            rationale["front"] = placed[i]
         if chances:
             rationale["feasibility"] = chances[i]
         rationales.append(_warned(prediction, rationale))
@@ -362,6 +367,8 @@ def _settings(state: State, belief: Belief) -> dict[str, Any]:
 
 def _notes(state: State, belief: Belief) -> tuple[str, ...]:
     told = [f"{b.objective.name}: {b.choice.reason}" for b in belief.all]
+    if measured := measured_front(state):
+        told.append(reference_note(measured))
     told += [f"{name}: too little is known to learn from, it does not weigh on this batch" for name in unlearnt(state)]
     if belief.constraints and belief.best_measured() == -math.inf and state.spec.acquisition.type != "max_variance":
         names = listed([c.constraint.name for c in belief.constraints])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from campaign.cards import card
 from campaign.figures import environment, history, parity, plotly_javascript
+from campaign.pareto_figures import front_figures
 from campaign.sentences import formula
 from campaign.state import State
 from campaign.status import state_line, status
@@ -64,6 +65,7 @@ def write_report(state: State, path: Path, *, verified: bool) -> Path:
                 }
                 for o in state.objectives
             ],
+            fronts=front_figures(state),
             batches=batches,
             head=state.head,
             verified=verified,

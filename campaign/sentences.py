@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from campaign.routes import step_sentence
+from campaign.front_sentences import front_sentences
 from campaign.site_sentences import site_effects
 from campaign.spaces.base import ELEMENTS
 from campaign.words import quantity, signed
@@ -87,6 +88,7 @@ def sentences(recommendation: Recommendation) -> list[str]:
             f"Probability {100 * expected['probability_of_beating']:.0f} % of beating the incumbent "
             f"{incumbent['sample']} ({best}) by at least {floor}; it {expected['role']}s."
         )
+    lines += front_sentences(rationale.get("front"))
     lines += _feasibility(rationale.get("feasibility"))
     for name, why in rationale.get("objectives", {}).items():
         lines += _why(name, why)

@@ -53,6 +53,10 @@ class Objective(Frozen):
     """For `match`: the value wanted, a number in `unit` or `300 mV`."""
     tolerance: Annotated[Number, Field(gt=0), NUMBER_OR_QUANTITY] | None = None
     """For `match`: the distance from the target that is as good as the target itself; none if left out."""
+    reference_point: Annotated[Number, NUMBER_OR_QUANTITY] | None = None
+    """With several objectives: the value that is just not worth having, from which the hypervolume of the front is
+    counted, a number in `unit` or `500 MPa`; for `match`, any value that far from the target. If left out, a tenth of
+    the measured front's range beyond its worst."""
     at: dict[str, Condition] = Field(default_factory=dict)
     """Conditions of the measurement: `{j: 10 mA/cm^2, area: geometric}`."""
     noise_floor: Quantity | None = None
@@ -63,14 +67,14 @@ class Objective(Frozen):
     def _unit_known(cls, unit: str) -> str:
         return known_unit(unit)
 
-    @field_validator("target", "tolerance", mode="before")
+    @field_validator("target", "tolerance", "reference_point", mode="before")
     @classmethod
     def _in_unit(cls, value: Any, info: ValidationInfo) -> Any:
         """A quantity as a number in the objective's unit; a tolerance is a difference."""
         if not isinstance(value, str) or "unit" not in info.data:
             return value
         try:
-            return (in_unit if info.field_name == "target" else difference)(value, info.data["unit"])
+            return (difference if info.field_name == "tolerance" else in_unit)(value, info.data["unit"])
         except CellError as error:
             raise fault(error.what, error.fix) from None
 
@@ -84,6 +88,10 @@ class Objective(Frozen):
         if self.goal != "match":
             given = [key for key in ("target", "tolerance") if getattr(self, key) is not None]
             found += [((key,), f"`{key}` goes with `goal: match`, not with {self.goal}", "remove it") for key in given]
+        elif None not in (self.target, self.reference_point):
+            within = abs(float(self.reference_point or 0) - float(self.target or 0)) <= (self.tolerance or 0)
+            what = f"{shown(self.reference_point)} is as good as the target, so that nothing is better"
+            found += [(("reference_point",), what, "write a value farther from the target")] * within
         try:
             floor = self.noise_floor_value
             if floor is not None and floor <= 0:
@@ -348,6 +356,13 @@ class CampaignSpec(Frozen):
     @model_validator(mode="after")
     def _every_metric_has_one_source(self) -> CampaignSpec:
         faults(label_faults(self.outcome_constraints, tuple(o.name for o in self.objectives), self.labels))
+        return self
+
+    @model_validator(mode="after")
+    def _reference_points_bound_a_front(self) -> CampaignSpec:
+        if len(self.objectives) == 1 and self.objectives[0].reference_point is not None:
+            what = "a reference point bounds the front of several objectives, there is one"
+            faults([(("objectives", 0, "reference_point"), what, "remove it")])
         return self
 
     @model_validator(mode="after")

@@ -79,8 +79,19 @@ def status(state: State) -> dict[str, Any]:
             "coverage": [coverage(state, objective, level) for level in state.spec.intervals.levels],
         }
     found["stopping"] = stopping(state)
+    found["front"] = _front(state)
     found["next"] = _next(state, found)
     return found
+
+
+def _front(state: State) -> dict[str, Any] | None:
+    """The measured front of several objectives; None for one."""
+    if len(state.objectives) < 2:
+        return None
+    from campaign.pareto import measured_front
+
+    measured = measured_front(state)
+    return None if measured is None else measured.as_json(len(state.batches))
 
 
 def _constraint(state: State, constraint: OutcomeConstraint) -> dict[str, Any]:
@@ -124,5 +135,7 @@ def state_line(found: dict[str, Any]) -> str:
         if seen:
             c = seen[0]
             parts.append(f"{100 * c['level']:g} % intervals held {100 * c['realised']:.0f} % (n={c['n']})")
+    if front := found["front"]:
+        parts.append(f"front of {len(front['front'])}, hypervolume {quantity(front['hypervolume'], digits=4)}")
     parts += [f"{name} met by {c['met']} of {c['known']}" for name, c in found["constraints"].items()]
     return ", ".join(parts)
