@@ -20,6 +20,7 @@ from lab_io.words import count
 from surrogates.encoders.base import Encoder
 from surrogates.success import Success, learn_success
 
+
 @dataclass(frozen=True)
 class SuccessBelief:
     """What is believed about making candidates."""

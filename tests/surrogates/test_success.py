@@ -38,7 +38,7 @@ def test_the_evidence_is_that_of_the_probit_model():
     exact = multivariate_normal.cdf(
         side * float(mean.detach()), cov=(covariance + torch.eye(2)).detach().numpy() * np.outer(side, side)
     )
-    assert float(_log_evidence(kernel, Z, made)) == pytest.approx(math.log(exact), abs=2e-3)
+    assert float(_log_evidence(kernel, Z, made).detach()) == pytest.approx(math.log(exact), abs=2e-3)
 
 
 def test_the_gradient_of_the_evidence_is_its_own():
@@ -78,7 +78,7 @@ def test_the_posterior_is_that_of_draws_of_the_latent_process():
 def test_probabilities_are_calibrated_over_campaigns_of_the_model():
     """Boundaries drawn from the prior, 25 outcomes each: in every bin the successes are as frequent as predicted."""
     predicted, seen = [], []
-    for seed in range(40):
+    for seed in range(25):
         X, rng = draw(125, 100 + seed), np.random.default_rng(seed)
         Z = torch.cat([X.sqrt(), X], dim=1)
         with torch.no_grad():
@@ -101,7 +101,7 @@ def test_probabilities_are_calibrated_over_campaigns_of_the_model():
 
 def test_failures_that_have_no_pattern_leave_the_base_rate():
     rates = []
-    for seed in range(12):
+    for seed in range(6):
         X, made = draw(60, seed), np.random.default_rng(seed).random(60) > 0.15
         p = learn_success(ENCODE(X), made.tolist()).probability(ENCODE(draw(200, 50 + seed)))
         rates.append(p.numpy() - base_rate(torch.from_numpy(made)))
