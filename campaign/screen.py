@@ -172,8 +172,8 @@ def ranked(
 ) -> tuple[list[dict[str, Any]], list[Prediction]]:
     """The best open candidates by predicted median of the first objective, with the predictions to keep.
 
-    Candidates below a least probability of a constraint or of success, and structures of a density that was never measured, come after
-    all others.
+    Candidates below a least probability, of a constraint or of success, and structures of a density that was never
+    measured, come after all others.
 
     Args:
         state: the campaign.

@@ -1,9 +1,9 @@
 """How likely a synthesis is to succeed, learned from those that did and those that failed.
 
-A synthesis succeeds where its liability g = f + e is above zero: f is a Gaussian process on the kernel of the regression
-(`surrogates.kernels`), and e ~ N(0, 1) is what no two syntheses of one design share. Hence P(success) = Phi(f), the
-probit classifier (Rasmussen and Williams 2006, section 3.6), and since the liability is an ordinary Gaussian output that
-has to be above zero, whatever takes constraints takes it as one more.
+A synthesis succeeds where its liability g = f + e is above zero: f is a Gaussian process on the kernel of the
+regression (`surrogates.kernels`), and e ~ N(0, 1) is what no two syntheses of one design share. Hence P(success) is
+Phi(f), the probit classifier (Rasmussen and Williams 2006, section 3.6), and since the liability is an ordinary
+Gaussian output that has to be above zero, whatever takes constraints takes it as one more.
 
 The posterior of f is approximated by expectation propagation, whose probabilities are the closest to exact of the
 deterministic ones (Kuss and Rasmussen 2005; Nickisch and Rasmussen 2008). Far from all data the probability is the base
@@ -156,7 +156,7 @@ def base_rate(made: Tensor) -> float:
 
 
 def _prior(kernel: Kernel, Z: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean, a scalar, and covariance, `n x n`, of f; with that mean P(success) is the base rate where nothing is known."""
+    """Mean, a scalar, and covariance, `n x n`, of f; where nothing is known P(success) is then the base rate."""
     covariance = SPREAD * kernel(Z).to_dense()
     rate = torch.tensor(base_rate(made), dtype=torch.float64)
     mean = torch.special.ndtri(rate) * (1 + covariance[0, 0]).sqrt()  # the kernel is stationary
