@@ -157,13 +157,13 @@ def test_the_face_is_the_liability_whose_sign_decides():
 
 def test_structures_are_told_apart_by_their_sites():
     """Bags of sites of which one feature says whether they can be made."""
-    features = torch.from_numpy(np.random.default_rng(0).standard_normal((60, 5, 3)))
-    mask = torch.ones(60, 5, dtype=torch.bool)
-    names = tuple(tuple(f"s{i}" for i in range(5)) for _ in range(60))
-    bags = Bags(features, mask, mask.double(), torch.zeros(60, 0), names, ("one",) * 60)
+    features = torch.from_numpy(np.random.default_rng(0).standard_normal((140, 5, 3)))
+    mask = torch.ones(140, 5, dtype=torch.bool)
+    names = tuple(tuple(f"s{i}" for i in range(5)) for _ in range(140))
+    bags = Bags(features, mask, mask.double(), torch.zeros(140, 0), names, ("one",) * 140)
     made = features[..., 0].mean(1) < 0.4
     assert 3 < int((~made[:40]).sum()) < 20
-    p = learn_success(bags[torch.arange(40)], made[:40].tolist()).probability(bags[torch.arange(40, 60)])
+    p = learn_success(bags[torch.arange(40)], made[:40].tolist()).probability(bags[torch.arange(40, 140)])
     assert p[made[40:]].mean() > p[~made[40:]].mean() + 0.2
 
 
