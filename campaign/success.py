@@ -56,7 +56,7 @@ class SuccessBelief:
 
     def as_json(self) -> dict[str, Any]:
         """What it was learned from, for the settings of a batch."""
-        return {**self.seen.as_json(), "data_hash": self.success.data_hash}
+        return {**self.seen.as_json(), "data_hash": self.success.data_hash, "notes": list(self.success.notes)}
 
     def note(self) -> str:
         """For the notes of a batch."""

@@ -15,11 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from botorch.acquisition.objective import PosteriorTransform
+from botorch.exceptions.errors import UnsupportedError
 from botorch.models.model import Model
 from botorch.posteriors import GPyTorchPosterior
+from botorch.posteriors.posterior import Posterior
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.kernels import Kernel
 from torch import Tensor
@@ -59,8 +61,6 @@ class Success:
     kernel: Kernel
     Z: Tensor
     """Kernel inputs of what was tried, `n x d`."""
-    made: Tensor
-    """Whether each succeeded, bool `n`."""
     mean: Tensor
     """Prior mean of f, a scalar."""
     weights: Tensor
@@ -107,14 +107,30 @@ class LiabilityModel(Model):
         return torch.Size()
 
     def subset_output(self, idcs: list[int]) -> LiabilityModel:
-        """The model itself, which has one output."""
+        """The model itself, which has one output.
+
+        Raises:
+            UnsupportedError: another output is asked for.
+        """
+        if any(i not in (0, -1) for i in idcs):
+            raise UnsupportedError(f"the model has one output; it has no outputs {idcs}")
         return self
 
-    def posterior(self, X: Tensor, *args: Any, **kwargs: Any) -> GPyTorchPosterior:
-        """Gaussian belief about the liabilities; the probability of success is that of a value above zero."""
+    def posterior(
+        self,
+        X: Tensor,
+        output_indices: list[int] | None = None,
+        observation_noise: bool | Tensor = False,
+        posterior_transform: PosteriorTransform | None = None,
+    ) -> Posterior:
+        """Gaussian belief about the liabilities; the probability of success is that of a value above zero.
+
+        No liability is ever observed, so that observation noise makes no difference.
+        """
         mean, covariance = self.success.latent(self.encode.transform(X))
         blur = torch.eye(X.shape[-2], dtype=covariance.dtype)
-        return GPyTorchPosterior(MultivariateNormal(mean, covariance + blur))
+        posterior = GPyTorchPosterior(MultivariateNormal(mean, covariance + blur))
+        return posterior if posterior_transform is None else posterior_transform(posterior)
 
 
 def learn_success(bags: Bags, made: Sequence[bool]) -> Success:
@@ -145,9 +161,7 @@ def learn_success(bags: Bags, made: Sequence[bool]) -> Success:
     root, shift = sites.precision.sqrt(), sites.shift - sites.precision * mean
     known = torch.linalg.solve_triangular(_factor(covariance, root), root.diag(), upper=False)
     weights = shift - known.T @ (known @ (covariance @ shift))
-    return Success(
-        inputs, kernel, Z, outcome, mean, weights, known, data_hash=content_hash(bags.hash, outcome), notes=notes
-    )
+    return Success(inputs, kernel, Z, mean, weights, known, data_hash=content_hash(bags.hash, outcome), notes=notes)
 
 
 def base_rate(made: Tensor) -> float:

@@ -159,6 +159,12 @@ def test_every_acquisition_takes_it(start: Any, acquisition: str) -> None:
     assert not any(r.rationale["success"]["late"] for r in batch)
 
 
+def test_a_large_pool_is_cut_with_it(start: Any, monkeypatch: Any) -> None:
+    whole = begun(start).recommend()
+    monkeypatch.setattr("campaign.screen.JOINT_LIMIT", 10)  # the cut itself keeps more, and so all of this pool
+    assert told(begun(start).recommend()) == told(whole)
+
+
 def test_it_stands_beside_constraints(start: Any) -> None:
     campaign = start(0, explain="none", outcome_constraints=[{"name": "cost", "max": 2.0}])
     rows = table(history(campaign, 16)).decode().splitlines()
