@@ -90,6 +90,9 @@ def choose(
     pool = CachedPool(model, torch.cat([X, X_pending, X_observed]), seed=seed, n_samples=draws)
     rows = torch.arange(len(pool.mean), dtype=X.dtype).unsqueeze(-1)
     pending, observed = rows[n : n + len(X_pending)], rows[n + len(X_pending) :]
+    for j, bound in enumerate(constraints):
+        if bound.settled and bound.low is not None:
+            pool.settle(observed.squeeze(-1).long().tolist(), len(goals) + j, bound.low + 1)
     feasible = Feasibility(pool, n, constraints, late)
     waiting = pending.squeeze(-1).long().tolist()
     if acquisition == "max_variance":

@@ -30,10 +30,14 @@ class Bound:
     high: float | None = None
     least: float = 0.0
     """Probability of lying within, below which a candidate comes after all others."""
+    settled: bool = False
+    """Whether what is measured has met it for certain, as a sample that was made has; such a bound has a `low`."""
 
     def __post_init__(self) -> None:
         if self.low is None and self.high is None:
             raise ValueError("a bound has neither low nor high; give one of them or both")
+        if self.settled and (self.low is None or self.high is not None):
+            raise ValueError("a settled bound is a low one")
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
         if not 0 <= self.least < 1:

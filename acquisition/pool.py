@@ -119,6 +119,15 @@ class CachedPool(Model):
         left = variance - (weights * covariance[rows, :n]).sum(0)
         return mean + moved, left.clamp_min(SMALLEST_VARIANCE * variance).sqrt()
 
+    def settle(self, rows: list[int], output: int, value: float) -> None:
+        """Make one output of some rows a known value that tells nothing of the other rows."""
+        self.mean[rows, output] = value
+        self.samples[:, rows, output] = value
+        covariance = self.covariance[output]
+        covariance[rows, :] = 0
+        covariance[:, rows] = 0
+        covariance[rows, rows] = 1  # of no effect, but a covariance of some rows stays positive definite
+
     @property
     def num_outputs(self) -> int:
         """Number of objectives m."""

@@ -26,6 +26,7 @@ from campaign.routes import ROUTE_RECIPES, route_recipe
 from campaign.spaces.product import route_of
 from campaign.spec import Objective, RecipeModel
 from campaign.state import State
+from campaign.success import SuccessBelief, believe_success
 from surrogates.bags import Bags, Targets
 from surrogates.choice import ENOUGH, GROWTH, Choice, choose, needs_rescoring
 from surrogates.conformal import Withheld, adaptive_alpha
@@ -237,24 +238,27 @@ class Belief:
     objectives: tuple[ObjectiveBelief, ...]
     constraints: tuple[ConstraintBelief, ...] = ()
     """Those of which enough is known to learn from."""
+    success: SuccessBelief | None = None
+    """Which designs can be made; None where nothing is known of that."""
 
     @property
     def all(self) -> tuple[ObjectiveBelief, ...]:
-        """One for each output of the model: the objectives, then the constraints."""
+        """The objectives, then the constraints: one for each output of the model but that of success."""
         return (*self.objectives, *(c.believed for c in self.constraints))
 
     @property
     def bounds(self) -> list[Bound]:
-        """One for each constraint."""
-        return [c.bound for c in self.constraints]
+        """One for each constraint, and one for success."""
+        return [c.bound for c in self.constraints] + ([self.success.bound] if self.success else [])
 
     def feasibility(self, X: Array) -> Array:
         """Probability that designs `n x d` meet each constraint, `n x constraints`."""
         return np.stack([c.probability(X) for c in self.constraints], axis=1).reshape(len(X), -1)
 
     def likely(self, X: Array) -> NDArray[np.bool_]:
-        """Whether designs `n x d` meet every constraint with its least probability, `n`."""
-        return self._meet(X, [c.constraint.min_probability for c in self.constraints])
+        """Whether designs `n x d` meet every constraint, and are made, with the least probabilities, `n`."""
+        met = self._meet(X, [c.constraint.min_probability for c in self.constraints])
+        return met & self.success.likely(X) if self.success else met
 
     def eligible(self, X: Array) -> NDArray[np.bool_]:
         """Whether designs `n x d` may be the incumbent, `n`: each constraint is met rather than not."""
@@ -279,8 +283,8 @@ class Belief:
 
     @property
     def model(self) -> Model:
-        """One BoTorch model with an output per objective, then one per constraint."""
-        models = [b.model for b in self.all]
+        """One BoTorch model with an output per objective, then one per constraint and, last, one for success."""
+        models = [b.model for b in self.all] + ([self.success.model] if self.success else [])
         return models[0] if len(models) == 1 else ModelList(*models)
 
     @property
@@ -314,7 +318,7 @@ def _enough(state: State, metric: str) -> bool:
 
 
 def believe(state: State, *, seed: int, stage: Callable[[str], None] = lambda _: None) -> Belief:
-    """Fit and calibrate one surrogate for each objective, and for each constraint that can be learnt.
+    """Fit and calibrate one surrogate for each objective and constraint that can be learnt, and learn from failures.
 
     Args:
         state: the campaign; every objective must be `learnable`.
@@ -328,7 +332,7 @@ def believe(state: State, *, seed: int, stage: Callable[[str], None] = lambda _:
         for c in state.constraints
         if c.name not in skipped
     )
-    return Belief(objectives, constraints)
+    return Belief(objectives, constraints, believe_success(state, objectives[0].encode))
 
 
 def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str], None]) -> ObjectiveBelief:

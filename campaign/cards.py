@@ -18,8 +18,8 @@ def card(recommendation: Recommendation) -> dict[str, Any]:
     """What a recommendation says, in the words of the interface.
 
     `prediction` is that of the first objective, with median and intervals by level; `predictions` has all of them.
-    `feasibility` has what is believed of the outcome constraints, None without; `front` which part of the front it is
-    for, None with one objective; `filters` what each filter found.
+    `feasibility` has what is believed of the outcome constraints, `success` of making it, `front` which part of the
+    front it is for, each None without; `filters` what each filter found.
     """
     r, why = recommendation, recommendation.rationale
     name = next(iter(r.prediction), None)
@@ -42,6 +42,7 @@ def card(recommendation: Recommendation) -> dict[str, Any]:
         "acquisition_value": why.get("acquisition_value"),
         "feasibility": why.get("feasibility"),
         "front": why.get("front"),
+        "success": why.get("success"),
         "filters": why.get("filters", []),
         "domain": why.get("domain"),
         "neighbours": why.get("neighbours", []),
@@ -110,6 +111,8 @@ class RecommendedBatch(Sequence[Recommendation]):
             if feasible := r.rationale.get("feasibility"):
                 row |= {f"{name} P(feasible)": c["probability"] for name, c in feasible["constraints"].items()}
                 row["P(meets all constraints)"] = feasible["all"]
+            if success := r.rationale.get("success"):
+                row["P(made)"] = success["probability"]
             rows.append(row)
         return pd.DataFrame(rows)
 

@@ -326,6 +326,7 @@ def describe(
     }
     chances = feasibility(belief, X, strata) if belief.constraints else []
     placed = places(state, belief, X) if len(belief.objectives) > 1 else []
+    made = belief.success.told(X) if belief.success else []
     sieve = sieve_of(state)
     filtered = _filtered(state, sieve, candidates)
     predictions = [{name: found[i] for name, found in expected.items()} for i in range(len(candidates))]
@@ -340,6 +341,8 @@ def describe(
             rationale["front"] = placed[i]
         if chances:
             rationale["feasibility"] = chances[i]
+        if made:
+            rationale["success"] = made[i]
         rationales.append(_warned(prediction, rationale))
     return predictions, rationales
 
@@ -362,6 +365,7 @@ def _settings(state: State, belief: Belief) -> dict[str, Any]:
             }
             for b in belief.all
         },
+        **({"success": belief.success.as_json()} if belief.success else {}),
     }
 
 
@@ -373,6 +377,8 @@ def _notes(state: State, belief: Belief) -> tuple[str, ...]:
     if belief.constraints and belief.best_measured() == -math.inf and state.spec.acquisition.type != "max_variance":
         names = listed([c.constraint.name for c in belief.constraints])
         told.append(f"nothing measured meets {names} with enough probability: this batch looks for something that does")
+    if belief.success:
+        told.append(belief.success.note())
     for b in belief.objectives:
         told += [
             f"{b.objective.name}: {100 * level:g} % intervals are computed at {100 * (1 - alpha):.0f} %, "

@@ -267,8 +267,8 @@ def ranked(
 ) -> tuple[list[dict[str, Any]], list[Prediction]]:
     """The best open candidates by predicted median of the first objective, with the predictions to keep.
 
-    Candidates below a constraint's least probability, and structures of a density that was never measured, come after
-    all others.
+    Candidates below a least probability, of a constraint or of success, and structures of a density that was never
+    measured, come after all others.
 
     Args:
         state: the campaign.
@@ -321,5 +321,7 @@ def ranked(
             chances = belief.feasibility(X[row : row + 1])[0].tolist()
             each = {c.constraint.name: p for c, p in zip(belief.constraints, chances, strict=True)}
             about["feasibility"] = {"each": each, "all": math.prod(chances)}
+        if belief.success:
+            about["success"] = belief.success.told(X[row : row + 1])[0]
         found.append({**about, "predictions": expected})
     return found, predictions

@@ -63,6 +63,10 @@ def warnings_about(prediction: Mapping[str, Any], rationale: Mapping[str, Any]) 
         c = feasibility["constraints"][name]
         asked = f"below the {100 * c['min_probability']:g} % asked for, so it comes after all others"
         found.append(f"P(feasible) of {name} is {percent(c['probability'])}, {asked}")
+    success = rationale.get("success")
+    if success and success["late"]:
+        asked = f"below the {100 * success['min_probability']:g} % asked for, so it comes after all others"
+        found.append(f"it is made successfully with probability {percent(success['probability'])} only, {asked}")
     return found + [
         f"{name}: no {100 * interval['level']:g} % interval yet, it {interval['withheld']}"
         for name, expected in prediction.items()
@@ -90,6 +94,9 @@ def sentences(recommendation: Recommendation) -> list[str]:
         )
     lines += front_sentences(rationale.get("front"))
     lines += _feasibility(rationale.get("feasibility"))
+    if success := rationale.get("success"):
+        known = f"learned from {success['made']} made and {success['failed']} failed"
+        lines.append(f"Made successfully with probability {percent(success['probability'])}, {known}.")
     for name, why in rationale.get("objectives", {}).items():
         lines += _why(name, why)
     if rationale.get("neighbours"):

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from campaign import yaml
 from campaign.encoding import AnyEncoder, CHGNetEncoder
+from campaign.failures import AnyFeasibility, LearnedFeasibility
 from campaign.files import read_file
 from campaign.filters import AnyFilter, FormulaSpace
 from campaign.grammar import Choice, Flag, Frozen, Number, Whole, fault, faults, problems
@@ -316,6 +317,8 @@ class CampaignSpec(Frozen):
     """What the predictions come from; `auto` if left out."""
     acquisition: AnyAcquisition = Portfolio()
     """What makes a candidate worth trying; `portfolio` if left out."""
+    feasibility: AnyFeasibility = LearnedFeasibility()
+    """Whether to learn from failed syntheses which designs can be made; `learned` if left out."""
     explain: AnyExplanation | None = None
     """How a recommendation is explained; if left out, `site_reversion` for structures that are doped, none for other
     structures, and else `element_direction`."""

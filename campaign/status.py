@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from campaign.failures import LearnedFeasibility
 from campaign.outcomes import OutcomeConstraint
 from campaign.spec import Objective
 from campaign.state import Observation, State
 from campaign.stopping import stopping
+from campaign.syntheses import syntheses
 from campaign.words import quantity
 
 
@@ -61,6 +63,7 @@ def status(state: State) -> dict[str, Any]:
         "budget": state.spec.budget.model_dump(mode="json", exclude_none=True),
         "objectives": {},
         "constraints": {c.name: _constraint(state, c) for c in state.constraints},
+        "syntheses": _syntheses(state),
         "head": {"seq": state.head.seq, "hash": state.head.hash},
     }
     for objective in state.objectives:
@@ -102,6 +105,12 @@ def _constraint(state: State, constraint: OutcomeConstraint) -> dict[str, Any]:
         "known": len(values),
         "met": sum(constraint.met(value) for value in values),
     }
+
+
+def _syntheses(state: State) -> dict[str, Any] | None:
+    """What success is learned from; None where it is not to be learned."""
+    settings = state.spec.feasibility
+    return syntheses(state, settings).as_json() if isinstance(settings, LearnedFeasibility) else None
 
 
 def _next(state: State, found: dict[str, Any]) -> str:

@@ -64,6 +64,8 @@ ORDER = (
     ("acquisition: Thompson", "Thompson"),
     ("acquisition: greedy", "Greedy"),
     ("acquisition: max_variance", "MaxVariance"),
+    ("feasibility: learned", "LearnedFeasibility"),
+    ("feasibility: none", "NoFeasibility"),
     ("explain: element_direction", "ElementDirection"),
     ("explain: site_reversion", "SiteReversion"),
     ("explain: none", "NoExplanation"),
