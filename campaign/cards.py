@@ -34,6 +34,7 @@ def card(recommendation: Recommendation) -> dict[str, Any]:
         "formula": formula(r.design),
         "stratum": r.stratum,
         "role": why.get("role"),
+        "pinned": why.get("pinned"),
         "prediction": prediction,
         "predictions": dict(r.prediction),
         "incumbent": prediction and prediction["incumbent"],

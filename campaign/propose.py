@@ -14,11 +14,13 @@ import torch
 from acquisition.choose import choose
 from campaign.belief import Belief, believe, learnable, unlearnt
 from campaign.cards import RecommendedBatch
+from campaign.decisions import VETO_STATED
 from campaign.encoding import encode_ahead
 from campaign.feasibility import feasibility
 from campaign.filling import SAMPLE, spread
 from campaign.filters import Sieve, Tally
 from campaign.rationale import expectation, explain, noise_floor
+from campaign.reproposal import anew
 from campaign.screen import Indices, open_sample, screen, sieve_of, unmeasured
 from campaign.sentences import warnings_about
 from campaign.site_rationale import changed
@@ -41,6 +43,8 @@ class Proposal:
     notes: tuple[str, ...] = ()
     """What the reader should know of the batch as a whole."""
     models: tuple[ModelVersion, ...] = field(default=(), repr=False)
+    payload: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What the batch's event says beside the batch: vetoes, and what it supersedes."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,9 @@ class Request:
         dry_run: compute, and record nothing.
         again: candidates whose samples failed may be proposed again.
         only: restrict the space to these candidate indices (a replay has values for some only).
+        pin: labels of the open batch, or designs, that the batch must hold; what else is pending of it goes.
+        veto: labels or designs that are not to be proposed until the veto is lifted; the open batch is proposed anew.
+        reason: of the vetoes.
     """
 
     size: int | None = None
@@ -60,6 +67,9 @@ class Request:
     dry_run: bool = False
     again: bool = False
     only: Indices | None = None
+    pin: tuple[str, ...] = ()
+    veto: tuple[str, ...] = ()
+    reason: str | None = None
 
 
 def open_batch(state: State) -> Batch | None:
@@ -105,9 +115,10 @@ def recommend(
                 Problem(f"campaign {name}", what, "make that one, or ask for a further one with --more")
             )
         seen = len(state.batches)
-        standing = None if request.more else open_batch(state)
+        standing = None if request.more or request.pin or request.veto else open_batch(state)
         if standing is not None:
-            items = tuple(r for r in state.recommendations if r.batch == standing.id)
+            gone = state.decisions.superseded
+            items = tuple(r for r in state.recommendations if r.batch == standing.id and r.id not in gone)
             note = f"batch {standing.number} is open and nothing was recorded since; --more proposes a further one"
             kept = f"it stays at {len(items)}, not {request.size}"
             notes = (note, kept) if request.size not in (None, len(items)) else (note,)
@@ -131,17 +142,25 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
         stage: called with a name when a stage begins.
 
     Raises:
-        InvalidInput: every candidate of the space was tried.
+        InvalidInput: every candidate of the space was tried, or a pin or veto cannot be followed.
     """
+    asked = anew(state, request)
+    state = asked.state
     number = len(state.batches) + 1
     seed = batch_seed(state, number)
-    size = request.size or state.spec.batch.size
-    controls = state.controls() if size > len(state.controls()) else ()
-    wanted = size - len(controls)
+    size = request.size or asked.size or state.spec.batch.size
+    pinned = [Candidate(r.candidate, r.design, r.stratum) for r in asked.pinned]
+    controls = asked.controls if size > len(asked.controls) + len(pinned) else ()
+    wanted = size - len(controls) - len(pinned)
+    if wanted < 1:
+        what, fix = f"{len(pinned)} pinned in a batch of {size} leave nothing to propose", "pin fewer, or ask for more"
+        raise InvalidInput(Problem(f"campaign {state.name}", what, f"{fix} with -n"))
     if learnable(state):
-        picked = _choose(state, request, wanted, seed, stage)
+        picked = _choose(state, request, wanted, seed, stage, pinned)
     else:
-        picked = _fill(state, request, wanted, seed)
+        picked = _fill(state, request, wanted, seed, pinned)
+    for before, rationale in zip(asked.pinned, picked.rationales, strict=False):
+        rationale["pinned"] = before.label or "by hand"
     if not picked.candidates:
         filtered = f"; {picked.tally.sentence()}" if picked.tally.removed else ""
         raise InvalidInput(
@@ -179,13 +198,13 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
         )
         for rank, (candidate, prediction, rationale) in enumerate(entries, start=1)
     )
-    notes = list(picked.notes)
+    notes = [*asked.notes, *picked.notes]
     if picked.tally.looked_at:
         notes.append(picked.tally.sentence())
-    if len(picked.candidates) < wanted:
-        notes.append(f"only {len(picked.candidates)} candidates are left, {wanted} were asked for")
-    notes += over_budget(state, len(recommendations))
-    return Proposal(batch, recommendations, tuple(notes), picked.models)
+    if len(picked.candidates) - len(pinned) < wanted:
+        notes.append(f"only {len(picked.candidates) - len(pinned)} candidates are left, {wanted} were asked for")
+    notes += over_budget(state, len(recommendations) - len(pinned))
+    return Proposal(batch, recommendations, tuple(notes), picked.models, asked.renewed(recommendations))
 
 
 def over_budget(state: State, size: int) -> list[str]:
@@ -208,11 +227,11 @@ def record_batch(store: Store, state: State, proposal: Proposal, *, by: str) -> 
     store.append(
         state.name,
         BATCH_RECOMMENDED,
-        {"batch": proposal.batch.id, "size": len(proposal.recommendations)},
+        {"batch": proposal.batch.id, "size": len(proposal.recommendations), **proposal.payload},
         rows=[*candidates, proposal.batch, *proposal.recommendations],
         by=by,
         after=state.head.seq,
-        unless={BATCH_RECOMMENDED, *RESULT_KINDS},
+        unless={BATCH_RECOMMENDED, VETO_STATED, *RESULT_KINDS},
     )
 
 
@@ -227,7 +246,7 @@ class _Picked:
     tally: Tally = field(default_factory=Tally)
 
 
-def _fill(state: State, request: Request, wanted: int, seed: int) -> _Picked:
+def _fill(state: State, request: Request, wanted: int, seed: int, pinned: Sequence[Candidate] = ()) -> _Picked:
     """A space-filling batch: nothing is learnt yet, so nothing is predicted."""
     tally = Tally()
     indices = open_sample(state, SAMPLE, seed, only=request.only, again=request.again, tally=tally)
@@ -235,7 +254,7 @@ def _fill(state: State, request: Request, wanted: int, seed: int) -> _Picked:
     X = state.space.coordinates(state.space.X(indices))
     taken = np.array([state.space.x_of(design) for design in closed]).reshape(len(closed), len(state.space.columns))
     rows = spread(X, state.space.stratum(indices), wanted, taken=state.space.coordinates(taken))
-    candidates = [state.space.candidate(int(indices[row])) for row in rows]
+    candidates = [*pinned, *(state.space.candidate(int(indices[row])) for row in rows)] if rows else []
     filtered = _filtered(state, sieve_of(state), candidates)
     why = "nothing is measured yet" if not state.measured else "too little is measured yet to learn from"
     return _Picked(
@@ -259,8 +278,15 @@ def _warned(prediction: dict[str, Any], rationale: dict[str, Any]) -> dict[str, 
     return {**rationale, "warnings": warnings_about(prediction, rationale)}
 
 
-def _choose(state: State, request: Request, wanted: int, seed: int, stage: Callable[[str], None]) -> _Picked:
-    """A batch chosen by the acquisition function on what is believed, and explained."""
+def _choose(
+    state: State,
+    request: Request,
+    wanted: int,
+    seed: int,
+    stage: Callable[[str], None],
+    pinned: Sequence[Candidate] = (),
+) -> _Picked:
+    """The pinned candidates, then those chosen by the acquisition function on what is believed, and explained."""
     belief = believe(state, seed=seed, stage=stage)
     stage("screen")
     tally = Tally()
@@ -293,10 +319,10 @@ def _choose(state: State, request: Request, wanted: int, seed: int, stage: Calla
         constraints=belief.bounds,
         late=torch.from_numpy(unmeasured(state, belief, indices)),
     )
-    candidates = [state.space.candidate(int(indices[row])) for row in selection.rows]
+    candidates = [*pinned, *(state.space.candidate(int(indices[row])) for row in selection.rows)]
     stage("explain")
     predictions, rationales = describe(state, belief, candidates, stage)
-    for rationale, value in zip(rationales, selection.values, strict=True):
+    for rationale, value in zip(rationales[len(pinned) :], selection.values, strict=True):
         rationale["acquisition_value"] = value
     settings, notes = _settings(state, belief), _notes(state, belief)
     return _Picked(candidates, predictions, rationales, settings, notes, _models(state, belief, seed), tally)

@@ -72,8 +72,10 @@ def warnings_about(prediction: Mapping[str, Any], rationale: Mapping[str, Any]) 
 def sentences(recommendation: Recommendation) -> list[str]:
     """The rationale of a recommendation in plain sentences, most important first."""
     rationale, lines = recommendation.rationale, []
+    if pinned := rationale.get("pinned"):
+        lines = ["Pinned by hand." if pinned == "by hand" else f"Pinned: it was {pinned} in the batch before."]
     if rationale.get("role") == "space-filling":
-        lines = ["Chosen to fill the space: nothing is predicted yet."]
+        lines = lines or ["Chosen to fill the space: nothing is predicted yet."]
         return lines + [f"Mind: {warning}." for warning in rationale.get("warnings", ())]
     if rationale.get("role") == "control":
         return ["A control: measured again so that batches can be compared."]

@@ -57,6 +57,10 @@ def status(state: State) -> dict[str, Any]:
         "failed": sum(state.status(s.id) == "failed" for s in state.samples),
         "void": sum(state.status(s.id) == "void" for s in state.samples),
         "pending": [r.label for r in state.pending],
+        "vetoes": [
+            {"design": dict(v.design), "reason": v.reason, "by": v.by, "at": v.at}
+            for v in state.decisions.vetoes.values()
+        ],
         "budget": state.spec.budget.model_dump(mode="json", exclude_none=True),
         "objectives": {},
         "constraints": {c.name: _constraint(state, c) for c in state.constraints},
@@ -112,6 +116,8 @@ def state_line(found: dict[str, Any]) -> str:
         f"{len(found['pending'])} pending",
     ]
     parts += [f"{found[kind]} {kind}" for kind in ("failed", "void") if found[kind]]
+    if found["vetoes"]:
+        parts.append(f"{len(found['vetoes'])} vetoed")
     for name, objective in found["objectives"].items():
         top = objective["best"]
         if top:

@@ -16,7 +16,16 @@ from lab_io.worksheets import FORMATS, Worksheet, WorksheetRow, render
 
 
 def worksheet(state: State, batch: RecommendedBatch) -> Worksheet:
-    """A batch as the lab sees it: what to make, what is expected, and empty columns for what comes of it."""
+    """A batch as the lab sees it: what to make, what is expected, and empty columns for what comes of it.
+
+    Raises:
+        InvalidInput: every item of it was vetoed, or superseded when the batch was proposed anew.
+    """
+    gone = state.decisions.superseded
+    wanted = [r for r in batch if r.id not in gone]
+    if not wanted:
+        fix = f"`siteloop recommend {state.name}` shows the open batch"
+        raise InvalidInput(Problem(f"batch {batch.batch.number}", "nothing of it is wanted any more", fix))
     expect = expectation(state)
     return Worksheet(
         campaign=state.name,
@@ -26,7 +35,7 @@ def worksheet(state: State, batch: RecommendedBatch) -> Worksheet:
         metrics=expect.metrics,
         rows=tuple(
             WorksheetRow(r.label, r.rank, formula(r.design), r.design, predictions=_rounded(_expected(r)))
-            for r in batch
+            for r in wanted
         ),
     )
 
