@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from acquisition.choose import choose
+from acquisition.choose import Selection, choose
+from acquisition.shared import in_one_setting
 from campaign.belief import Belief, believe, learnable, unlearnt
 from campaign.cards import RecommendedBatch
 from campaign.decisions import VETO_STATED
@@ -20,9 +21,11 @@ from campaign.feasibility import feasibility
 from campaign.filling import SAMPLE, spread
 from campaign.filters import Sieve, Tally
 from campaign.rationale import expectation, explain, noise_floor
+from campaign.replicates import Replicate, replicates
 from campaign.reproposal import anew
 from campaign.screen import Indices, open_sample, screen, sieve_of, unmeasured
 from campaign.sentences import warnings_about
+from campaign.shared import filling, held, positions, settings, within
 from campaign.site_rationale import changed
 from campaign.spaces.slab.space import SlabSpace
 from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, State, batch_seed, load_state
@@ -182,6 +185,7 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
         settings=picked.settings,
     )
     entries = [(c, p, r) for c, p, r in zip(picked.candidates, picked.predictions, picked.rationales, strict=True)]
+    entries += [(c, {}, rationale) for c, rationale in picked.replicates]
     entries += [(c, {}, {"role": "control", "warnings": []}) for c in controls]
     recommendations = tuple(
         Recommendation(
@@ -201,8 +205,9 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
     notes = [*asked.notes, *picked.notes]
     if picked.tally.looked_at:
         notes.append(picked.tally.sentence())
-    if len(picked.candidates) - len(pinned) < wanted:
-        notes.append(f"only {len(picked.candidates) - len(pinned)} candidates are left, {wanted} were asked for")
+    found = len(picked.candidates) + len(picked.replicates) - len(pinned)
+    if found < wanted:
+        notes.append(f"only {found} candidates are left, {wanted} were asked for")
     notes += over_budget(state, len(recommendations) - len(pinned))
     return Proposal(batch, recommendations, tuple(notes), picked.models, asked.renewed(recommendations))
 
@@ -244,6 +249,7 @@ class _Picked:
     notes: tuple[str, ...] = ()
     models: tuple[ModelVersion, ...] = ()
     tally: Tally = field(default_factory=Tally)
+    replicates: Sequence[Replicate] = ()
 
 
 def _fill(state: State, request: Request, wanted: int, seed: int, pinned: Sequence[Candidate] = ()) -> _Picked:
@@ -251,8 +257,11 @@ def _fill(state: State, request: Request, wanted: int, seed: int, pinned: Sequen
     tally = Tally()
     indices = open_sample(state, SAMPLE, seed, only=request.only, again=request.again, tally=tally)
     closed = [r.design for r in state.pending] + [s.design for s in state.samples]
-    X = state.space.coordinates(state.space.X(indices))
     taken = np.array([state.space.x_of(design) for design in closed]).reshape(len(closed), len(state.space.columns))
+    if shared := state.spec.batch.shared:
+        indices = within(state.space, shared, indices, [c.design for c in pinned])
+        indices = filling(state.space, shared, indices, state.space.coordinates(taken))
+    X = state.space.coordinates(state.space.X(indices))
     rows = spread(X, state.space.stratum(indices), wanted, taken=state.space.coordinates(taken))
     candidates = [*pinned, *(state.space.candidate(int(indices[row])) for row in rows)] if rows else []
     filtered = _filtered(state, sieve_of(state), candidates)
@@ -299,12 +308,15 @@ def _choose(
         wanted=wanted,
         stage=stage,
     )
+    shared = state.spec.batch.shared
+    indices = within(state.space, shared, indices, [c.design for c in pinned])
     if not len(indices):
         return _Picked((), (), (), {}, tally=tally)
     stage("choose")
     acquisition = state.spec.acquisition
     pending = np.array([state.space.x_of(d) for d in _unmeasured(state)]).reshape(-1, len(state.space.columns))
-    selection = choose(
+    groups = torch.from_numpy(settings(state.space, shared, state.space.X(indices))) if shared else None
+    selection = in_one_setting(choose, groups)(
         belief.model,
         torch.from_numpy(state.space.X(indices)),
         wanted,
@@ -319,13 +331,33 @@ def _choose(
         constraints=belief.bounds,
         late=torch.from_numpy(unmeasured(state, belief, indices)),
     )
+    repeated = _replicates(state, belief, indices, selection, wanted, seed)
+    selection = Selection(selection.rows[: wanted - len(repeated)], selection.values[: wanted - len(repeated)])
     candidates = [*pinned, *(state.space.candidate(int(indices[row])) for row in selection.rows)]
     stage("explain")
     predictions, rationales = describe(state, belief, candidates, stage)
     for rationale, value in zip(rationales[len(pinned) :], selection.values, strict=True):
         rationale["acquisition_value"] = value
-    settings, notes = _settings(state, belief), _notes(state, belief)
-    return _Picked(candidates, predictions, rationales, settings, notes, _models(state, belief, seed), tally)
+    how, notes = _settings(state, belief), _notes(state, belief)
+    models = _models(state, belief, seed)
+    return _Picked(candidates, predictions, rationales, how, notes, models, tally, repeated)
+
+
+def _replicates(
+    state: State, belief: Belief, indices: Indices, selection: Selection, wanted: int, seed: int
+) -> Sequence[Replicate]:
+    """The measured designs to make again beside a selection, in the setting that it has where the batch shares one."""
+    n, shared = min(state.spec.batch.replicates, wanted - 1), state.spec.batch.shared
+    if not shared:
+        return replicates(state, belief, n, seed)
+    setting = state.space.X(indices[selection.rows[:1]])[0, positions(state.space, shared)]
+    return replicates(
+        state,
+        belief,
+        n,
+        seed,
+        lambda c: bool(np.allclose(held(state.space, shared, [c.design]), setting, rtol=0, atol=1e-9)),
+    )
 
 
 def _unmeasured(state: State) -> list[Design]:

@@ -79,6 +79,10 @@ def sentences(recommendation: Recommendation) -> list[str]:
         return lines + [f"Mind: {warning}." for warning in rationale.get("warnings", ())]
     if rationale.get("role") == "control":
         return ["A control: measured again so that batches can be compared."]
+    if rationale.get("role") == "replicate":
+        share = percent(rationale["variance_reduction"])
+        told = f"one more measurement is expected to take {share} off the variance of the best value"
+        return [f"A replicate of {' and '.join(rationale['repeats'])}: {told}."]
     for name, expected in recommendation.prediction.items():
         incumbent, unit = expected["incumbent"], expected["unit"]
         lines.append(f"Predicted {prediction_text(name, expected)}.")

@@ -21,7 +21,7 @@ from campaign.outcomes import Labels, OutcomeConstraint, label_faults
 from campaign.quantities import NUMBER_OR_QUANTITY, Condition, Quantity, difference, in_unit, known_unit
 from campaign.spaces import AnySpace, Space, variables
 from campaign.spaces.base import ELEMENTS
-from campaign.words import listed, shown
+from campaign.words import listed, shown, suggestion
 from db.errors import InvalidInput, Problem
 from lab_io.findings import CellError
 from lab_io.words import count
@@ -116,6 +116,12 @@ class BatchSpec(Frozen):
     """Samples in a batch, controls included; 8 if left out."""
     controls: tuple[Control, ...] = ()
     """Known samples to repeat in every batch; they count towards `size`."""
+    replicates: Annotated[Whole, Field(ge=0)] = 0
+    """Measured samples to make again in every batch, where a repeat tells most about the best value; they count towards
+    `size`; none if left out."""
+    shared: tuple[str, ...] = ()
+    """Design columns that all samples of a batch have in common, such as the temperature of one furnace; the value is
+    chosen with the batch; none if left out."""
 
     @model_validator(mode="after")
     def _room_left(self) -> BatchSpec:
@@ -123,6 +129,12 @@ class BatchSpec(Frozen):
         if repeated >= self.size:
             what = f"{count(repeated, 'control')} in a batch of {self.size} leave nothing to recommend"
             faults([(("controls",), what, f"ask for fewer controls, or a size above {repeated}")])
+        if repeated + self.replicates >= self.size:
+            what = f"{count(self.replicates, 'replicate')} in a batch of {self.size} leave nothing to recommend"
+            faults([(("replicates",), what, f"ask for fewer, or a size above {repeated + self.replicates}")])
+        if self.controls and self.shared:
+            what = "a control has a setting of its own, and the items of a batch share theirs"
+            faults([(("shared",), what, "leave out the controls, or `shared`")])
         return self
 
 
@@ -425,6 +437,12 @@ def check_space(spec: CampaignSpec, space: Space) -> None:
             space.design_candidate(control.design)
         except InvalidInput as error:
             found += [Problem(f"batch.controls[{i}].design.{p.where}", p.what, p.fix) for p in error.problems]
+    sides = [column.name for column in space.side_columns()]
+    for i, name in enumerate(spec.batch.shared):
+        if name not in sides:
+            what = f"{shown(name)} is no design column that a batch could share"
+            fix = suggestion(name, sides) if sides else "remove it: the space has fractions or structures only"
+            found.append(Problem(f"batch.shared[{i}]", what, fix))
     if found:
         raise InvalidInput(found)
 
@@ -434,6 +452,8 @@ def describe(spec: CampaignSpec, space: Space) -> str:
     wishes = "; ".join(_wish(objective) for objective in spec.objectives)
     controls = sum(control.n for control in spec.batch.controls)
     batch = f"batches of {spec.batch.size}" + (f", {count(controls, 'control')} among them" if controls else "")
+    batch += f", {count(spec.batch.replicates, 'replicate')} among them" if spec.batch.replicates else ""
+    batch += f", one {listed(spec.batch.shared)} for all of a batch" if spec.batch.shared else ""
     limits = [f"{n:,} {word}" for n, word in ((spec.budget.samples, "samples"), (spec.budget.batches, "batches")) if n]
     budget = f", at most {listed(limits)} in all" if limits else ""
     levels = listed([f"{level:.0%}" for level in spec.intervals.levels])
