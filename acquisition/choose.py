@@ -13,6 +13,7 @@ from botorch.optim import optimize_acqf_discrete
 from botorch.utils.safe_math import logmeanexp
 from torch import Tensor
 
+from acquisition.cost import costed
 from acquisition.feasibility import Bound, Feasibility, log_feasibility, seek, too_unlikely
 from acquisition.objectives import Goal, score
 from acquisition.pool import N_SAMPLES, CachedPool, CachedSampler
@@ -105,6 +106,8 @@ def choose(
     noise_variance: Sequence[float] = (),
     constraints: Sequence[Bound] = (),
     late: Tensor | None = None,
+    costs: Tensor | None = None,
+    cost_power: float = 1.0,
 ) -> Selection:
     """Choose `q` distinct rows of a pool, jointly and around the pending ones.
 
@@ -130,9 +133,12 @@ def choose(
         noise_variance: of one measurement of each objective; max-variance counts a pick as measured with it.
         constraints: bounds of the outputs after the objectives.
         late: candidates that come after all others for reasons of their own, bool `n`.
+        costs: of the candidates, `n`; a pick then maximises its gain over its cost to the power `cost_power`. The
+            values that are returned are those without it.
+        cost_power: of the costs, see `acquisition.cost`.
 
     Raises:
-        ValueError: the acquisition is unknown, or the pool is empty.
+        ValueError: the acquisition is unknown or cannot be divided by a cost, or the pool is empty.
     """
     if acquisition not in ACQUISITIONS:
         raise ValueError(f"unknown acquisition {acquisition!r}; expected one of {', '.join(ACQUISITIONS)}")
@@ -145,6 +151,8 @@ def choose(
     rows = torch.arange(len(pool.mean), dtype=X.dtype).unsqueeze(-1)
     pending, observed = rows[n : n + len(X_pending)], rows[n + len(X_pending) :]
     feasible = Feasibility(pool, n, constraints, late)
+    seeking = bool(constraints) and best_observed == -torch.inf
+    feasible = costed(feasible, costs, cost_power, acquisition=acquisition, objectives=len(goals), seeking=seeking)
     waiting = pending.squeeze(-1).long().tolist()
     if acquisition == "max_variance":
         return _max_variance(feasible, q, waiting, noise_variance, len(goals))

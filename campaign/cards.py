@@ -40,6 +40,7 @@ def card(recommendation: Recommendation) -> dict[str, Any]:
         "incumbent": prediction and prediction["incumbent"],
         "probability_of_beating": prediction and prediction["probability_of_beating"],
         "acquisition_value": why.get("acquisition_value"),
+        "cost": why.get("cost"),
         "feasibility": why.get("feasibility"),
         "filters": why.get("filters", []),
         "domain": why.get("domain"),
@@ -109,6 +110,8 @@ class RecommendedBatch(Sequence[Recommendation]):
             if feasible := r.rationale.get("feasibility"):
                 row |= {f"{name} P(feasible)": c["probability"] for name, c in feasible["constraints"].items()}
                 row["P(meets all constraints)"] = feasible["all"]
+            if cost := r.rationale.get("cost"):
+                row[f"cost ({cost['unit']})"] = cost["value"]
             rows.append(row)
         return pd.DataFrame(rows)
 

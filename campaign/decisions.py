@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from campaign.spaces import Space, variables
 from db.errors import InvalidInput, Problem
-from db.records import Candidate, Design, Event
+from db.records import Candidate, Design, Event, Recommendation, Sample
 from lab_io.compositions import parse_formula
 from lab_io.findings import CellError
 
@@ -65,7 +65,8 @@ def candidate_of(state: State, text: str) -> Candidate:
     Raises:
         InvalidInput: it is neither, or no design of the space.
     """
-    for known in (*state.recommendations, *state.samples):
+    everything: list[Recommendation | Sample] = [*state.recommendations, *state.samples]
+    for known in everything:
         if text in (known.label, known.id, known.candidate):
             return Candidate(known.candidate, known.design, known.stratum)
     try:

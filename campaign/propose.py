@@ -15,6 +15,7 @@ from acquisition.choose import Selection, choose
 from acquisition.shared import in_one_setting
 from campaign.belief import Belief, believe, learnable, unlearnt
 from campaign.cards import RecommendedBatch
+from campaign.costs import batch_notes, unaffordable, weighed
 from campaign.decisions import VETO_STATED
 from campaign.encoding import encode_ahead
 from campaign.feasibility import feasibility
@@ -25,7 +26,7 @@ from campaign.replicates import Replicate, replicates
 from campaign.reproposal import anew
 from campaign.screen import Indices, open_sample, screen, sieve_of, unmeasured
 from campaign.sentences import warnings_about
-from campaign.shared import filling, held, positions, settings, within
+from campaign.shared import filling, positions, settings, within
 from campaign.site_rationale import changed
 from campaign.spaces.slab.space import SlabSpace
 from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, State, batch_seed, load_state
@@ -187,6 +188,10 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
     entries = [(c, p, r) for c, p, r in zip(picked.candidates, picked.predictions, picked.rationales, strict=True)]
     entries += [(c, {}, rationale) for c, rationale in picked.replicates]
     entries += [(c, {}, {"role": "control", "warnings": []}) for c in controls]
+    if state.costs:
+        for c, _, rationale in entries:
+            cost = state.costs.of_design(c.design)
+            rationale["cost"] = {"value": None if math.isnan(cost) else cost, "unit": state.costs.costs.unit}
     recommendations = tuple(
         Recommendation(
             id=f"{batch_id}-{rank:02d}",
@@ -209,6 +214,7 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
     if found < wanted:
         notes.append(f"only {found} candidates are left, {wanted} were asked for")
     notes += over_budget(state, len(recommendations) - len(pinned))
+    notes += batch_notes(state, [r.design for r in recommendations])
     return Proposal(batch, recommendations, tuple(notes), picked.models, asked.renewed(recommendations))
 
 
@@ -329,7 +335,8 @@ def _choose(
         beta=getattr(acquisition, "beta", 4.0),
         noise_variance=[b.noise_variance() for b in belief.objectives],
         constraints=belief.bounds,
-        late=torch.from_numpy(unmeasured(state, belief, indices)),
+        late=torch.from_numpy(unmeasured(state, belief, indices) | unaffordable(state, indices)),
+        **_costs(state, indices),
     )
     repeated = _replicates(state, belief, indices, selection, wanted, seed)
     selection = Selection(selection.rows[: wanted - len(repeated)], selection.values[: wanted - len(repeated)])
@@ -343,6 +350,12 @@ def _choose(
     return _Picked(candidates, predictions, rationales, how, notes, models, tally, repeated)
 
 
+def _costs(state: State, indices: Indices) -> dict[str, Any]:
+    """Costs of candidates as `choose` takes them; nothing where they do not weigh on the choice."""
+    found = weighed(state, indices)
+    return {} if found is None else {"costs": torch.from_numpy(found[0]), "cost_power": found[1]}
+
+
 def _replicates(
     state: State, belief: Belief, indices: Indices, selection: Selection, wanted: int, seed: int
 ) -> Sequence[Replicate]:
@@ -350,14 +363,13 @@ def _replicates(
     n, shared = min(state.spec.batch.replicates, wanted - 1), state.spec.batch.shared
     if not shared:
         return replicates(state, belief, n, seed)
-    setting = state.space.X(indices[selection.rows[:1]])[0, positions(state.space, shared)]
-    return replicates(
-        state,
-        belief,
-        n,
-        seed,
-        lambda c: bool(np.allclose(held(state.space, shared, [c.design]), setting, rtol=0, atol=1e-9)),
-    )
+    columns = positions(state.space, shared)
+    setting = state.space.X(indices[selection.rows[:1]])[0, columns]
+
+    def there(candidate: Candidate) -> bool:
+        return bool(np.allclose(state.space.x_of(candidate.design)[columns], setting, rtol=0, atol=1e-9))
+
+    return replicates(state, belief, n, seed, there)
 
 
 def _unmeasured(state: State) -> list[Design]:

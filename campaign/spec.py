@@ -18,6 +18,7 @@ from campaign.files import read_file
 from campaign.filters import AnyFilter, FormulaSpace
 from campaign.grammar import Choice, Flag, Frozen, Number, Whole, fault, faults, problems
 from campaign.outcomes import Labels, OutcomeConstraint, label_faults
+from campaign.prices import Costs
 from campaign.quantities import NUMBER_OR_QUANTITY, Condition, Quantity, difference, in_unit, known_unit
 from campaign.spaces import AnySpace, Space, variables
 from campaign.spaces.base import ELEMENTS
@@ -145,6 +146,8 @@ class Budget(Frozen):
     """Samples in all, first batch included."""
     batches: Annotated[Whole, Field(ge=1)] | None = None
     """Batches in all."""
+    cost: Annotated[Number, Field(gt=0)] | None = None
+    """What all batches may cost together, in the unit of `cost`; no limit if left out."""
 
 
 class AutoModel(Frozen):
@@ -305,6 +308,8 @@ class CampaignSpec(Frozen):
     """How many samples are made together, and which known ones are repeated."""
     budget: Budget = Budget()
     """What the campaign may cost."""
+    cost: Costs | None = None
+    """What samples and batches cost, in money, days or grams; nothing is counted if left out."""
     encoder: AnyEncoder = CHGNetEncoder()
     """What tells the sites of structures apart; `chgnet` if left out, and of no effect on other spaces."""
     model: AnyModel = AutoModel()
@@ -349,6 +354,21 @@ class CampaignSpec(Frozen):
         if len(self.objectives) > 1 and isinstance(self.acquisition, UCB):
             what = f"UCB chooses by one objective, there are {len(self.objectives)}"
             faults([(("acquisition",), what, "use qLogNEI, Thompson, greedy or max_variance")])
+        return self
+
+    @model_validator(mode="after")
+    def _costs_fit(self) -> CampaignSpec:
+        found: list[tuple[yaml.Path, str, str]] = []
+        if self.budget.cost is not None and self.cost is None:
+            found.append((("budget", "cost"), "there is no `cost:` to count with", "add it, or remove this limit"))
+        if self.cost is not None and self.cost.weight != 0 and self.acquisition.type != "max_variance":
+            if self.acquisition.type in ("UCB", "Thompson", "greedy"):
+                what = f"{self.acquisition.type} is no gain that could be divided by a cost"
+                found.append((("acquisition",), what, "use qLogNEI, or `weight: 0` to count costs only"))
+            elif len(self.objectives) > 1:
+                what = f"costs weigh on the choice for one objective, there are {len(self.objectives)}"
+                found.append((("cost", "weight"), what, "write 0, which counts costs only"))
+        faults(found)
         return self
 
     def files(self) -> tuple[str, ...]:
@@ -455,6 +475,7 @@ def describe(spec: CampaignSpec, space: Space) -> str:
     batch += f", {count(spec.batch.replicates, 'replicate')} among them" if spec.batch.replicates else ""
     batch += f", one {listed(spec.batch.shared)} for all of a batch" if spec.batch.shared else ""
     limits = [f"{n:,} {word}" for n, word in ((spec.budget.samples, "samples"), (spec.budget.batches, "batches")) if n]
+    limits += [f"{spec.budget.cost:g} {spec.cost.unit}"] if spec.cost and spec.budget.cost else []
     budget = f", at most {listed(limits)} in all" if limits else ""
     levels = listed([f"{level:.0%}" for level in spec.intervals.levels])
     bounds = [f"{c.name} ({c.source}) {c.limits()}" for c in spec.outcome_constraints]

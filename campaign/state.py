@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from campaign.costs import CostModel, cost_model
 from campaign.decisions import Decisions, decisions
 from campaign.filters import Sieve
 from campaign.labels import Label, read_labels
@@ -90,6 +91,11 @@ class State:
     def labels(self) -> Mapping[str, tuple[Label, ...]]:
         """Computed values by metric."""
         return read_labels(self.spec, self.space, self.files)
+
+    @cached_property
+    def costs(self) -> CostModel | None:
+        """What candidates cost; None where the spec does not say."""
+        return cost_model(self.spec, self.space, self.files)
 
     def sieve(self, energies: Mapping[int, float] | None = None) -> Sieve:
         """The filters of the spec on the space; `energies` as `Sieve` takes them."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from campaign.cards import RecommendedBatch
 from campaign.record import expectation
-from campaign.sentences import formula
+from campaign.sentences import cost_sentence, formula
 from campaign.state import State
 from db.errors import InvalidInput, Problem
 from db.records import Recommendation
@@ -34,7 +34,14 @@ def worksheet(state: State, batch: RecommendedBatch) -> Worksheet:
         columns=expect.columns,
         metrics=expect.metrics,
         rows=tuple(
-            WorksheetRow(r.label, r.rank, formula(r.design), r.design, predictions=_rounded(_expected(r)))
+            WorksheetRow(
+                r.label,
+                r.rank,
+                formula(r.design),
+                r.design,
+                predictions=_rounded(_expected(r)),
+                notes=" ".join(cost_sentence(r.rationale)),
+            )
             for r in wanted
         ),
     )

@@ -134,7 +134,9 @@ def _show(batch: RecommendedBatch) -> None:
         expected = next(r.prediction[name] for r in batch if name in r.prediction)
         levels = [f"{100 * float(level):g} %>" for level in expected["intervals"]]
         columns += [f"{name} ({expected['unit']})>" if expected["unit"] else f"{name}>", *levels, "P(better)>"]
-    rows = table("sample_id", "design", *columns, "")
+    costs = [r.rationale.get("cost") for r in batch]
+    priced = [f"cost ({c['unit']})>" for c in costs[:1] if c]
+    rows = table("sample_id", "design", *columns, *priced, "")
     for r in batch:
         cells: list[str] = []
         for name in names:
@@ -145,6 +147,8 @@ def _show(batch: RecommendedBatch) -> None:
             cells.append(quantity(expected["median"], digits=4))
             cells += [_short(interval_text(interval, None)) for interval in expected["intervals"].values()]
             cells.append(f"{100 * expected['probability_of_beating']:.0f} %")
+        paid = r.rationale.get("cost", {}).get("value")
+        cells += ["" if paid is None else quantity(paid) for _ in priced]
         rows.add_row(r.label, formula(r.design), *cells, str(r.rationale.get("role", "")))
     console().print(rows)
     if batch.recorded and batch.items:
