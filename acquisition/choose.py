@@ -15,10 +15,11 @@ from torch import Tensor
 
 from acquisition.cost import costed
 from acquisition.feasibility import Bound, Feasibility, log_feasibility, seek, too_unlikely
+from acquisition.knowledge_gradient import knowledge_gradient
 from acquisition.objectives import Goal, score
 from acquisition.pool import N_SAMPLES, CachedPool, CachedSampler
 
-ACQUISITIONS = ("qLogEI", "qLogNEI", "UCB", "Thompson", "greedy", "max_variance")
+ACQUISITIONS = ("qLogEI", "qLogNEI", "KG", "UCB", "Thompson", "greedy", "max_variance")
 JOINT_LIMIT = 4096
 """Candidates that are believed jointly; of a larger pool the most promising ones by an optimistic bound."""
 SCORING_CHUNK = 256
@@ -156,6 +157,8 @@ def choose(
     waiting = pending.squeeze(-1).long().tolist()
     if acquisition == "max_variance":
         return _max_variance(feasible, q, waiting, noise_variance, len(goals))
+    if acquisition == "KG":
+        return Selection(*knowledge_gradient(feasible, q, waiting, noise_variance, goals, seed))
     if constraints and best_observed == -torch.inf:
         return Selection(*seek(feasible, q, waiting))
     if acquisition == "Thompson":

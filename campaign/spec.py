@@ -211,6 +211,12 @@ class QLogNEI(Frozen):
     type: Literal["qLogNEI"] = "qLogNEI"
 
 
+class KG(Frozen):
+    """Expected rise of the highest predicted mean: the knowledge gradient, for one noisy objective."""
+
+    type: Literal["KG"] = "KG"
+
+
 class UCB(Frozen):
     """Upper confidence bound."""
 
@@ -275,7 +281,7 @@ class Intervals(Frozen):
 
 AnyModel = Annotated[AutoModel | RecipeModel, Field(discriminator="type"), Choice()]
 AnyAcquisition = Annotated[
-    QLogEI | QLogNEI | UCB | Thompson | Greedy | MaxVariance, Field(discriminator="type"), Choice()
+    QLogEI | QLogNEI | KG | UCB | Thompson | Greedy | MaxVariance, Field(discriminator="type"), Choice()
 ]
 AnyExplanation = Annotated[ElementDirection | SiteReversion | NoExplanation, Field(discriminator="type"), Choice()]
 
@@ -354,6 +360,13 @@ class CampaignSpec(Frozen):
         if len(self.objectives) > 1 and isinstance(self.acquisition, UCB):
             what = f"UCB chooses by one objective, there are {len(self.objectives)}"
             faults([(("acquisition",), what, "use qLogNEI, Thompson, greedy or max_variance")])
+        if isinstance(self.acquisition, KG):
+            asked = (
+                ("chooses by one objective", len(self.objectives) > 1),
+                ("needs an objective to minimize or maximize", self.objectives[0].goal == "match"),
+                ("does not weigh outcome constraints", bool(self.outcome_constraints)),
+            )
+            faults(((("acquisition",)), f"KG {what}", "use qLogNEI") for what, wrong in asked if wrong)
         return self
 
     @model_validator(mode="after")
