@@ -15,6 +15,7 @@ from acquisition.choose import Selection, choose
 from acquisition.shared import in_one_setting
 from campaign.belief import Belief, believe, learnable, unlearnt
 from campaign.cards import RecommendedBatch
+from campaign.continuous import refined
 from campaign.costs import batch_notes, unaffordable, weighed
 from campaign.decisions import VETO_STATED
 from campaign.encoding import encode_ahead
@@ -340,12 +341,15 @@ def _choose(
     )
     repeated = _replicates(state, belief, indices, selection, wanted, seed)
     selection = Selection(selection.rows[: wanted - len(repeated)], selection.values[: wanted - len(repeated)])
-    candidates = [*pinned, *(state.space.candidate(int(indices[row])) for row in selection.rows)]
+    grid = [state.space.candidate(int(indices[row])) for row in selection.rows]
+    power = _costs(state, indices).get("cost_power", 0.0)
+    found, moves = refined(state, belief, grid, pending, seed, power)
+    candidates = [*pinned, *found]
     stage("explain")
     predictions, rationales = describe(state, belief, candidates, stage)
     for rationale, value in zip(rationales[len(pinned) :], selection.values, strict=True):
         rationale["acquisition_value"] = value
-    how, notes = _settings(state, belief), _notes(state, belief)
+    how, notes = _settings(state, belief), (*_notes(state, belief), *moves)
     models = _models(state, belief, seed)
     return _Picked(candidates, predictions, rationales, how, notes, models, tally, repeated)
 

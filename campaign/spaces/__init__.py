@@ -13,6 +13,7 @@ from campaign.grammar import Choice
 from campaign.spaces.base import Space, SpaceSpec, variables
 from campaign.spaces.cost import Estimate, estimate
 from campaign.spaces.grid import CompositionGrid, GridSpace
+from campaign.spaces.simplex import CompositionSimplex, SimplexSpace
 from campaign.spaces.slab.spec import DopedSlab
 from campaign.spaces.structure_files import StructureFiles
 from campaign.spaces.structures import StructureSpace
@@ -23,9 +24,11 @@ __all__ = [
     "AnySpace",
     "CandidateTable",
     "CompositionGrid",
+    "CompositionSimplex",
     "DopedSlab",
     "Estimate",
     "GridSpace",
+    "SimplexSpace",
     "Space",
     "SpaceSpec",
     "StructureFiles",
@@ -40,7 +43,9 @@ __all__ = [
 MAX_SOURCE_BYTES = 32 << 20
 
 AnySpace = Annotated[
-    CompositionGrid | CandidateTable | DopedSlab | StructureFiles, Field(discriminator="type"), Choice()
+    CompositionGrid | CompositionSimplex | CandidateTable | DopedSlab | StructureFiles,
+    Field(discriminator="type"),
+    Choice(),
 ]
 """What can stand under `space:`, told apart by `type`."""
 
