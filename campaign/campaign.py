@@ -12,7 +12,7 @@ from campaign import record
 from campaign.cards import RecommendedBatch
 from campaign.state import CAMPAIGN_STARTED, State, load_state
 from db.errors import InvalidInput, Problem
-from db.records import Event, Recommendation, Source, SpecRevision
+from db.records import Design, Event, Recommendation, Source, SpecRevision
 from db.rows import Record
 from db.store import Store
 
@@ -133,7 +133,7 @@ class Campaign:
         dry_run: bool = False,
         again: bool = False,
         only: Indices | None = None,
-        pin: Sequence[str] = (),
+        pin: Sequence[str | Design] = (),
         veto: Sequence[str] = (),
         reason: str | None = None,
         stage: Callable[[str], None] = lambda _: None,

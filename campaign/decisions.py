@@ -59,18 +59,18 @@ def decisions(events: Iterable[Event]) -> Decisions:
     return Decisions(vetoes, frozenset(superseded), renewed)
 
 
-def candidate_of(state: State, text: str) -> Candidate:
-    """What a person means by a label (`b1-03`), an id, or a design as it is shown (`Ni0.5 Fe0.5 T=300`).
+def candidate_of(state: State, text: str | Design) -> Candidate:
+    """What a person means by a label (`b1-03`), an id, or a design, as it is shown (`Ni0.5 Fe0.5 T=300`) or itself.
 
     Raises:
         InvalidInput: it is neither, or no design of the space.
     """
     everything: list[Recommendation | Sample] = [*state.recommendations, *state.samples]
     for known in everything:
-        if text in (known.label, known.id, known.candidate):
+        if isinstance(text, str) and text in (known.label, known.id, known.candidate):
             return Candidate(known.candidate, known.design, known.stratum)
     try:
-        return state.space.design_candidate(parsed(state.space, text))
+        return state.space.design_candidate(parsed(state.space, text) if isinstance(text, str) else text)
     except CellError as error:
         what = f"{text!r} is no label of this campaign and no design of its space: {error.what}"
         raise InvalidInput(Problem(f"campaign {state.name}", what, error.fix)) from None

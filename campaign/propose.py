@@ -72,7 +72,7 @@ class Request:
     dry_run: bool = False
     again: bool = False
     only: Indices | None = None
-    pin: tuple[str, ...] = ()
+    pin: tuple[str | Design, ...] = ()
     veto: tuple[str, ...] = ()
     reason: str | None = None
 
@@ -157,7 +157,7 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
     pinned = [Candidate(r.candidate, r.design, r.stratum) for r in asked.pinned]
     controls = asked.controls if size > len(asked.controls) + len(pinned) else ()
     wanted = size - len(controls) - len(pinned)
-    if wanted < 1:
+    if wanted < 0 or (wanted == 0 and request.size is None):
         what, fix = f"{len(pinned)} pinned in a batch of {size} leave nothing to propose", "pin fewer, or ask for more"
         raise InvalidInput(Problem(f"campaign {state.name}", what, f"{fix} with -n"))
     if learnable(state):
@@ -270,7 +270,7 @@ def _fill(state: State, request: Request, wanted: int, seed: int, pinned: Sequen
         indices = filling(state.space, shared, indices, state.space.coordinates(taken))
     X = state.space.coordinates(state.space.X(indices))
     rows = spread(X, state.space.stratum(indices), wanted, taken=state.space.coordinates(taken))
-    candidates = [*pinned, *(state.space.candidate(int(indices[row])) for row in rows)] if rows else []
+    candidates = [*pinned, *(state.space.candidate(int(indices[row])) for row in rows)] if rows or not wanted else []
     filtered = _filtered(state, sieve_of(state), candidates)
     why = "nothing is measured yet" if not state.measured else "too little is measured yet to learn from"
     return _Picked(
@@ -326,7 +326,7 @@ def _choose(
     selection = in_one_setting(choose, groups)(
         belief.model,
         torch.from_numpy(state.space.X(indices)),
-        wanted,
+        max(wanted, 1),  # of a batch of pins alone nothing of it is taken
         acquisition=acquisition.type,
         goals=belief.goals,
         X_observed=belief.observed(),
@@ -364,7 +364,7 @@ def _replicates(
     state: State, belief: Belief, indices: Indices, selection: Selection, wanted: int, seed: int
 ) -> Sequence[Replicate]:
     """The measured designs to make again beside a selection, in the setting that it has where the batch shares one."""
-    n, shared = min(state.spec.batch.replicates, wanted - 1), state.spec.batch.shared
+    n, shared = max(min(state.spec.batch.replicates, wanted - 1), 0), state.spec.batch.shared
     if not shared:
         return replicates(state, belief, n, seed)
     columns = positions(state.space, shared)

@@ -27,7 +27,7 @@ class CompositionSimplex(CompositionGrid):
     acquisition, without changing which elements are present. Takes the keys of `composition_grid`.
     """
 
-    type: Literal["composition_simplex"]
+    type: Literal["composition_simplex"]  # type: ignore[assignment]  # the tag is what tells the two apart
     divisions: Annotated[Whole, Field(ge=1, le=1000)] = 10
     """Steps from 0 to 1 of the grid that a batch is chosen on; 10 if left out."""
     resolution: Annotated[Whole, Field(ge=10, le=10_000)] = 1000
