@@ -98,7 +98,7 @@ def suggest(state: State, n: int) -> list[Design]:
     for r in state.pending:
         if r.id not in known:
             client.attach_trial(_parameters(space.x_of(r.design), k))
-    found = []
+    found: list[Design] = []
     for parameters in client.get_next_trials(n).values():
         free = torch.tensor([float(parameters[f"x{j}"]) for j in range(len(ranges))], dtype=torch.float64)
         x = completed.whole(free).tolist()

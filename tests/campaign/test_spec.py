@@ -125,7 +125,7 @@ INVALID = [
     (
         "composition_grid",
         "composition_gird",
-        "line 4, space: 'composition_gird' is none of composition_grid, candidate_table, doped_slab and "
+        "line 4, space: 'composition_gird' is none of composition_grid, composition_simplex, candidate_table, doped_slab and "
         "structure_files. Fix: did you mean composition_grid?",
     ),
     ("type: composition_grid", "kind: grid", "line 4, space: a mapping of 4 keys has no `type`"),
