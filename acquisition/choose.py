@@ -10,13 +10,15 @@ from botorch.models.model import Model
 from botorch.utils.safe_math import logmeanexp
 from torch import Tensor
 
+from acquisition.cost import costed
 from acquisition.feasibility import Bound, Feasibility, seek
 from acquisition.hypervolume import hypervolume_batch, infer_reference
+from acquisition.knowledge_gradient import knowledge_gradient
 from acquisition.objectives import Goal, score
 from acquisition.pool import N_SAMPLES, CachedPool
-from acquisition.portfolio import takes_top, top_probability
+from acquisition.portfolio import log_top, takes_top
 
-ACQUISITIONS = ("portfolio", "qLogEI", "qLogNEI", "UCB", "Thompson", "greedy", "max_variance")
+ACQUISITIONS = ("portfolio", "qLogEI", "qLogNEI", "KG", "UCB", "Thompson", "greedy", "max_variance")
 SCORING_CHUNK = 256
 
 
@@ -49,6 +51,8 @@ def choose(
     constraints: Sequence[Bound] = (),
     late: Tensor | None = None,
     reference: Tensor | None = None,
+    costs: Tensor | None = None,
+    cost_power: float = 1.0,
 ) -> Selection:
     """Choose `q` distinct rows of a pool, jointly and around the pending ones.
 
@@ -76,9 +80,12 @@ def choose(
         late: candidates that come after all others for reasons of their own, bool `n`.
         reference: with several goals, the scores from which their hypervolume is counted, `m`; None to infer them from
             the means of what was measured.
+        costs: of the candidates, `n`; a pick then maximises its gain over its cost to the power `cost_power`. The
+            values that are returned are those without it.
+        cost_power: of the costs, see `acquisition.cost`.
 
     Raises:
-        ValueError: the acquisition is unknown, or the pool is empty.
+        ValueError: the acquisition is unknown or cannot be divided by a cost, or the pool is empty.
     """
     if acquisition not in ACQUISITIONS:
         raise ValueError(f"unknown acquisition {acquisition!r}; expected one of {', '.join(ACQUISITIONS)}")
@@ -94,9 +101,13 @@ def choose(
         if bound.settled and bound.low is not None:
             pool.settle(observed.squeeze(-1).long().tolist(), len(goals) + j, bound.low + 1)
     feasible = Feasibility(pool, n, constraints, late)
+    seeking = bool(constraints) and best_observed == -torch.inf
+    feasible = costed(feasible, costs, cost_power, acquisition=acquisition, objectives=len(goals), seeking=seeking)
     waiting = pending.squeeze(-1).long().tolist()
     if acquisition == "max_variance":
         return _max_variance(feasible, q, waiting, noise_variance, len(goals))
+    if acquisition == "KG":
+        return Selection(*knowledge_gradient(feasible, q, waiting, noise_variance, goals, seed))
     if constraints and best_observed == -torch.inf:
         return Selection(*seek(feasible, q, waiting))
     if acquisition == "Thompson":
@@ -166,7 +177,7 @@ def _portfolio(feasible: Feasibility, q: int, goal: Goal, rivals: list[int], flo
 
     Whose turn it is follows from how many designs are measured or pending, so that batches of one take turns as well.
     """
-    likely = top_probability(feasible, goal)
+    likely = log_top(feasible, goal)
     begun, rivals = len(rivals), list(rivals)
     picked: list[int] = []
     values: list[float] = []

@@ -10,7 +10,6 @@ has.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -26,8 +25,8 @@ TIE = 1e-6
 """Weight of the expected score, scaled to [0, 1], where no joint sample tells two candidates apart."""
 
 
-def top_probability(feasible: Feasibility, goal: Goal) -> Tensor:
-    """Probability of each candidate to be among the best `BEST_SHARE` of all rows of the pool, `n`.
+def log_top(feasible: Feasibility, goal: Goal) -> Tensor:
+    """Log probability of each candidate to be among the best `BEST_SHARE` of all rows of the pool, `n`.
 
     Counted over the joint samples: how often the noise-free score of the candidate is feasible and reaches the k-th
     best feasible one of candidates, pending and measured designs together.
@@ -43,7 +42,7 @@ def top_probability(feasible: Feasibility, goal: Goal) -> Tensor:
     least = scores.topk(k, dim=1).values[:, -1:]
     share = ((scores[:, :n] >= least) & scores[:, :n].isfinite()).double().mean(0)
     expected = feasible.weighed(*_scaled(goal.score(pool.mean[:n, 0])), slice(n))
-    return share + TIE * expected
+    return (share + TIE * (expected + TIE)).log()
 
 
 def takes_top(position: int) -> bool:
@@ -51,7 +50,7 @@ def takes_top(position: int) -> bool:
     return position >= GATHER_FROM and position % 2 == 1
 
 
-def _scaled(scores: Tensor) -> Sequence[Tensor]:
+def _scaled(scores: Tensor) -> tuple[Tensor, Tensor]:
     """Scores scaled to [0, 1], and the least of them."""
     low = scores.amin()
     scaled = (scores - low) / (scores.amax() - low).clamp_min(1e-300)

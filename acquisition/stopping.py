@@ -17,13 +17,11 @@ import torch
 from botorch.models.model import Model
 from torch import Tensor
 
-from acquisition.choose import shortlist
 from acquisition.feasibility import Bound, Feasibility
 from acquisition.objectives import Goal, score
 from acquisition.pool import CachedPool
+from acquisition.shortlist import FINALISTS, Promise, shortlist
 
-OPEN_LIMIT = 1024
-"""Open candidates that are sampled jointly: the most promising ones by an optimistic bound."""
 COMPARED = 2**24
 """Numbers held at once while candidates are compared with several incumbents."""
 
@@ -63,7 +61,7 @@ def what_is_left(
 
     Args:
         model: BoTorch model with an output for each goal, oriented to larger is better, then one for each constraint.
-        X: open candidates, `n x d`; of more than `OPEN_LIMIT` the most promising ones.
+        X: open candidates, `n x d`; of more than `FINALISTS` the most promising ones.
         X_incumbent: what is to be beaten, `r x d`.
         goals: one per objective.
         margins: smallest difference that counts, one per objective, in its unit.
@@ -79,8 +77,8 @@ def what_is_left(
         raise ValueError(f"margins {list(margins)} are not all above zero")
     if not len(X):
         return Left(0.0, 0.0, 0.0, 0.0, 0)
-    if len(X) > OPEN_LIMIT:
-        X = X[shortlist(model, X.split(OPEN_LIMIT), goals, constraints=constraints, size=OPEN_LIMIT)]
+    if len(X) > FINALISTS:
+        X = X[shortlist(Promise.of(model, X, goals, constraints=constraints), X.split(FINALISTS))]
     n = len(X)
     pool = CachedPool(model, torch.cat([X, X_incumbent]), seed=seed)
     scores = score(goals, pool.samples[..., : len(goals)]) / torch.tensor(margins, dtype=X.dtype)

@@ -133,6 +133,9 @@ class Campaign:
         dry_run: bool = False,
         again: bool = False,
         only: Indices | None = None,
+        pin: Sequence[str | Design] = (),
+        veto: Sequence[str] = (),
+        reason: str | None = None,
         stage: Callable[[str], None] = lambda _: None,
     ) -> RecommendedBatch:
         """Recommend the next batch; its items are pending from then on.
@@ -145,15 +148,28 @@ class Campaign:
             dry_run: compute, and record nothing.
             again: allow candidates whose samples failed.
             only: restrict the space to these candidate indices.
+            pin: labels of the open batch, or designs (`Ni0.5 Fe0.5`), that the batch must hold; with a pin or a veto
+                the open batch is proposed anew, and what of it is neither made nor pinned is no longer pending.
+            veto: labels or designs that are not to be proposed until the veto is lifted.
+            reason: of the vetoes.
             stage: called with a name when a stage begins.
 
         Raises:
-            InvalidInput: nothing is left to recommend.
+            InvalidInput: nothing is left to recommend, or a pin or veto cannot be followed.
             BatchConflict: somebody else recommended a batch at the same moment; the message names it.
         """
         from campaign.propose import Request, recommend
 
-        request = Request(size=n, more=more, dry_run=dry_run, again=again, only=only)
+        request = Request(
+            size=n,
+            more=more,
+            dry_run=dry_run,
+            again=again,
+            only=only,
+            pin=tuple(pin),
+            veto=tuple(veto),
+            reason=reason,
+        )
         return recommend(self._store, self.name, request, by=self._by, stage=stage)
 
     def screen(self, top: int = 50, *, stage: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
@@ -249,6 +265,30 @@ class Campaign:
         from campaign.whatif import whatif
 
         return whatif(self.state, [designs] if isinstance(designs, Mapping) else designs, stage)
+
+    def veto(self, *designs: str, reason: str) -> Event:
+        """State that designs are not to be proposed; what is pending of them and not made yet is no longer pending.
+
+        Args:
+            *designs: labels (`b1-03`) or designs (`Ni0.5 Fe0.5`).
+            reason: why.
+
+        Raises:
+            InvalidInput: one of them names nothing, or is a control of the spec.
+        """
+        from campaign.decisions import VETO_STATED, veto_payload
+
+        return self._store.append(self.name, VETO_STATED, veto_payload(self.state, designs, reason), by=self._by)
+
+    def lift(self, *designs: str) -> Event:
+        """Lift the vetoes on designs, named as for `veto`: they may be proposed again.
+
+        Raises:
+            InvalidInput: one of them names nothing, or is not vetoed.
+        """
+        from campaign.decisions import VETO_STATED, lift_payload
+
+        return self._store.append(self.name, VETO_STATED, lift_payload(self.state, designs), by=self._by)
 
     def worksheet(self, path: str | Path, *, number: int | None = None) -> Path:
         """Write a batch as a worksheet to fill in: CSV, XLSX or JSON by the ending of `path`.

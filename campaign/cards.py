@@ -35,11 +35,13 @@ def card(recommendation: Recommendation) -> dict[str, Any]:
         "formula": formula(r.design),
         "stratum": r.stratum,
         "role": why.get("role"),
+        "pinned": why.get("pinned"),
         "prediction": prediction,
         "predictions": dict(r.prediction),
         "incumbent": prediction and prediction["incumbent"],
         "probability_of_beating": prediction and prediction["probability_of_beating"],
         "acquisition_value": why.get("acquisition_value"),
+        "cost": why.get("cost"),
         "feasibility": why.get("feasibility"),
         "front": why.get("front"),
         "success": why.get("success"),
@@ -113,6 +115,8 @@ class RecommendedBatch(Sequence[Recommendation]):
                 row["P(meets all constraints)"] = feasible["all"]
             if success := r.rationale.get("success"):
                 row["P(made)"] = success["probability"]
+            if cost := r.rationale.get("cost"):
+                row[f"cost ({cost['unit']})"] = cost["value"]
             rows.append(row)
         return pd.DataFrame(rows)
 

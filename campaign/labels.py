@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from campaign.costs import cost_model
 from campaign.designs import refuse_strangers
 from campaign.encoding import check_encoder
 from campaign.filters import Sieve
@@ -44,12 +45,13 @@ def check_files(spec: CampaignSpec, space: Space, files: Mapping[str, bytes]) ->
         files: bytes of the files that the spec names.
 
     Raises:
-        InvalidInput: as `check_space`, or labels or the files of filters cannot be used.
+        InvalidInput: as `check_space`, or labels, costs or the files of filters cannot be used.
     """
     check_space(spec, space)
     check_encoder(space, spec.encoder)
     Sieve(spec.filters, space, files).check()
     read_labels(spec, space, files)
+    cost_model(spec, space, files)
 
 
 def read_labels(spec: CampaignSpec, space: Space, files: Mapping[str, bytes]) -> dict[str, tuple[Label, ...]]:

@@ -11,17 +11,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from acquisition.choose import choose
+from acquisition.choose import Selection, choose
+from acquisition.shared import in_one_setting
 from campaign.belief import Belief, believe, learnable, unlearnt
 from campaign.cards import RecommendedBatch
+from campaign.continuous import refined
+from campaign.costs import batch_notes, unaffordable, weighed
+from campaign.decisions import VETO_STATED
 from campaign.encoding import encode_ahead
 from campaign.feasibility import feasibility
 from campaign.filling import SAMPLE, spread
 from campaign.filters import Sieve, Tally
 from campaign.pareto import measured_front, places, reference_note
 from campaign.rationale import expectation, explain, noise_floor
+from campaign.replicates import Replicate, replicates
+from campaign.reproposal import anew
 from campaign.screen import Indices, open_sample, screen, sieve_of, unmeasured
 from campaign.sentences import warnings_about
+from campaign.shared import filling, positions, settings, within
 from campaign.site_rationale import changed
 from campaign.spaces.slab.space import SlabSpace
 from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, State, batch_seed, load_state
@@ -43,6 +50,8 @@ class Proposal:
     notes: tuple[str, ...] = ()
     """What the reader should know of the batch as a whole."""
     models: tuple[ModelVersion, ...] = field(default=(), repr=False)
+    payload: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What the batch's event says beside the batch: vetoes, and what it supersedes."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,9 @@ class Request:
         dry_run: compute, and record nothing.
         again: candidates whose samples failed may be proposed again.
         only: restrict the space to these candidate indices (a replay has values for some only).
+        pin: labels of the open batch, or designs, that the batch must hold; what else is pending of it goes.
+        veto: labels or designs that are not to be proposed until the veto is lifted; the open batch is proposed anew.
+        reason: of the vetoes.
     """
 
     size: int | None = None
@@ -62,6 +74,9 @@ class Request:
     dry_run: bool = False
     again: bool = False
     only: Indices | None = None
+    pin: tuple[str | Design, ...] = ()
+    veto: tuple[str, ...] = ()
+    reason: str | None = None
 
 
 def open_batch(state: State) -> Batch | None:
@@ -107,9 +122,10 @@ def recommend(
                 Problem(f"campaign {name}", what, "make that one, or ask for a further one with --more")
             )
         seen = len(state.batches)
-        standing = None if request.more else open_batch(state)
+        standing = None if request.more or request.pin or request.veto else open_batch(state)
         if standing is not None:
-            items = tuple(r for r in state.recommendations if r.batch == standing.id)
+            gone = state.decisions.superseded
+            items = tuple(r for r in state.recommendations if r.batch == standing.id and r.id not in gone)
             note = f"batch {standing.number} is open and nothing was recorded since; --more proposes a further one"
             kept = f"it stays at {len(items)}, not {request.size}"
             notes = (note, kept) if request.size not in (None, len(items)) else (note,)
@@ -133,17 +149,25 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
         stage: called with a name when a stage begins.
 
     Raises:
-        InvalidInput: every candidate of the space was tried.
+        InvalidInput: every candidate of the space was tried, or a pin or veto cannot be followed.
     """
+    asked = anew(state, request)
+    state = asked.state
     number = len(state.batches) + 1
     seed = batch_seed(state, number)
-    size = request.size or state.spec.batch.size
-    controls = state.controls() if size > len(state.controls()) else ()
-    wanted = size - len(controls)
+    size = request.size or asked.size or state.spec.batch.size
+    pinned = [Candidate(r.candidate, r.design, r.stratum) for r in asked.pinned]
+    controls = asked.controls if size > len(asked.controls) + len(pinned) else ()
+    wanted = size - len(controls) - len(pinned)
+    if wanted < 0 or (wanted == 0 and request.size is None):
+        what, fix = f"{len(pinned)} pinned in a batch of {size} leave nothing to propose", "pin fewer, or ask for more"
+        raise InvalidInput(Problem(f"campaign {state.name}", what, f"{fix} with -n"))
     if learnable(state):
-        picked = _choose(state, request, wanted, seed, stage)
+        picked = _choose(state, request, wanted, seed, stage, pinned)
     else:
-        picked = _fill(state, request, wanted, seed)
+        picked = _fill(state, request, wanted, seed, pinned)
+    for before, rationale in zip(asked.pinned, picked.rationales, strict=False):
+        rationale["pinned"] = before.label or "by hand"
     if not picked.candidates:
         filtered = f"; {picked.tally.sentence()}" if picked.tally.removed else ""
         raise InvalidInput(
@@ -165,7 +189,12 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
         settings=picked.settings,
     )
     entries = [(c, p, r) for c, p, r in zip(picked.candidates, picked.predictions, picked.rationales, strict=True)]
+    entries += [(c, {}, rationale) for c, rationale in picked.replicates]
     entries += [(c, {}, {"role": "control", "warnings": []}) for c in controls]
+    if state.costs:
+        for c, _, rationale in entries:
+            cost = state.costs.of_design(c.design)
+            rationale["cost"] = {"value": None if math.isnan(cost) else cost, "unit": state.costs.costs.unit}
     recommendations = tuple(
         Recommendation(
             id=f"{batch_id}-{rank:02d}",
@@ -181,13 +210,15 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
         )
         for rank, (candidate, prediction, rationale) in enumerate(entries, start=1)
     )
-    notes = list(picked.notes)
+    notes = [*asked.notes, *picked.notes]
     if picked.tally.looked_at:
         notes.append(picked.tally.sentence())
-    if len(picked.candidates) < wanted:
-        notes.append(f"only {len(picked.candidates)} candidates are left, {wanted} were asked for")
-    notes += over_budget(state, len(recommendations))
-    return Proposal(batch, recommendations, tuple(notes), picked.models)
+    found = len(picked.candidates) + len(picked.replicates) - len(pinned)
+    if found < wanted:
+        notes.append(f"only {found} candidates are left, {wanted} were asked for")
+    notes += over_budget(state, len(recommendations) - len(pinned))
+    notes += batch_notes(state, [r.design for r in recommendations])
+    return Proposal(batch, recommendations, tuple(notes), picked.models, asked.renewed(recommendations))
 
 
 def over_budget(state: State, size: int) -> list[str]:
@@ -210,11 +241,11 @@ def record_batch(store: Store, state: State, proposal: Proposal, *, by: str) -> 
     store.append(
         state.name,
         BATCH_RECOMMENDED,
-        {"batch": proposal.batch.id, "size": len(proposal.recommendations)},
+        {"batch": proposal.batch.id, "size": len(proposal.recommendations), **proposal.payload},
         rows=[*candidates, proposal.batch, *proposal.recommendations],
         by=by,
         after=state.head.seq,
-        unless={BATCH_RECOMMENDED, *RESULT_KINDS},
+        unless={BATCH_RECOMMENDED, VETO_STATED, *RESULT_KINDS},
     )
 
 
@@ -227,17 +258,21 @@ class _Picked:
     notes: tuple[str, ...] = ()
     models: tuple[ModelVersion, ...] = ()
     tally: Tally = field(default_factory=Tally)
+    replicates: Sequence[Replicate] = ()
 
 
-def _fill(state: State, request: Request, wanted: int, seed: int) -> _Picked:
+def _fill(state: State, request: Request, wanted: int, seed: int, pinned: Sequence[Candidate] = ()) -> _Picked:
     """A space-filling batch: nothing is learnt yet, so nothing is predicted."""
     tally = Tally()
     indices = open_sample(state, SAMPLE, seed, only=request.only, again=request.again, tally=tally)
     closed = [r.design for r in state.pending] + [s.design for s in state.samples]
-    X = state.space.coordinates(state.space.X(indices))
     taken = np.array([state.space.x_of(design) for design in closed]).reshape(len(closed), len(state.space.columns))
+    if shared := state.spec.batch.shared:
+        indices = within(state.space, shared, indices, [c.design for c in pinned])
+        indices = filling(state.space, shared, indices, state.space.coordinates(taken))
+    X = state.space.coordinates(state.space.X(indices))
     rows = spread(X, state.space.stratum(indices), wanted, taken=state.space.coordinates(taken))
-    candidates = [state.space.candidate(int(indices[row])) for row in rows]
+    candidates = [*pinned, *(state.space.candidate(int(indices[row])) for row in rows)] if rows or not wanted else []
     filtered = _filtered(state, sieve_of(state), candidates)
     why = "nothing is measured yet" if not state.measured else "too little is measured yet to learn from"
     return _Picked(
@@ -261,8 +296,15 @@ def _warned(prediction: dict[str, Any], rationale: dict[str, Any]) -> dict[str, 
     return {**rationale, "warnings": warnings_about(prediction, rationale)}
 
 
-def _choose(state: State, request: Request, wanted: int, seed: int, stage: Callable[[str], None]) -> _Picked:
-    """A batch chosen by the acquisition function on what is believed, and explained."""
+def _choose(
+    state: State,
+    request: Request,
+    wanted: int,
+    seed: int,
+    stage: Callable[[str], None],
+    pinned: Sequence[Candidate] = (),
+) -> _Picked:
+    """The pinned candidates, then those chosen by the acquisition function on what is believed, and explained."""
     belief = believe(state, seed=seed, stage=stage)
     stage("screen")
     tally = Tally()
@@ -275,15 +317,18 @@ def _choose(state: State, request: Request, wanted: int, seed: int, stage: Calla
         wanted=wanted,
         stage=stage,
     )
+    shared = state.spec.batch.shared
+    indices = within(state.space, shared, indices, [c.design for c in pinned])
     if not len(indices):
         return _Picked((), (), (), {}, tally=tally)
     stage("choose")
     acquisition, measured = state.spec.acquisition, measured_front(state)
     pending = np.array([state.space.x_of(d) for d in _unmeasured(state)]).reshape(-1, len(state.space.columns))
-    selection = choose(
+    groups = torch.from_numpy(settings(state.space, shared, state.space.X(indices))) if shared else None
+    selection = in_one_setting(choose, groups)(
         belief.model,
         torch.from_numpy(state.space.X(indices)),
-        wanted,
+        max(wanted, 1),  # of a batch of pins alone nothing of it is taken
         acquisition=acquisition.type,
         goals=belief.goals,
         X_observed=belief.observed(),
@@ -293,17 +338,46 @@ def _choose(state: State, request: Request, wanted: int, seed: int, stage: Calla
         beta=getattr(acquisition, "beta", 4.0),
         noise_variance=[b.noise_variance() for b in belief.objectives],
         constraints=belief.bounds,
-        late=torch.from_numpy(unmeasured(state, belief, indices)),
         reference=measured.origin if measured else None,
+        late=torch.from_numpy(unmeasured(state, belief, indices) | unaffordable(state, indices)),
+        **_costs(state, indices),
     )
-    candidates = [state.space.candidate(int(indices[row])) for row in selection.rows]
+    repeated = _replicates(state, belief, indices, selection, wanted, seed)
+    selection = Selection(selection.rows[: wanted - len(repeated)], selection.values[: wanted - len(repeated)])
+    grid = [state.space.candidate(int(indices[row])) for row in selection.rows]
+    power = _costs(state, indices).get("cost_power", 0.0)
+    found, moves = refined(state, belief, grid, pending, seed, power)
+    candidates = [*pinned, *found]
     stage("explain")
     predictions, rationales = describe(state, belief, candidates, stage)
-    for rationale, value in zip(rationales, selection.values, strict=True):
+    for rationale, value in zip(rationales[len(pinned) :], selection.values, strict=True):
         rationale["acquisition_value"] = value
-    settings, notes = _settings(state, belief), _notes(state, belief)
-    settings[KEY] = believed_left(state, belief, state.space.X(indices), seed=seed)
-    return _Picked(candidates, predictions, rationales, settings, notes, _models(state, belief, seed), tally)
+    how, notes = _settings(state, belief), (*_notes(state, belief), *moves)
+    how[KEY] = believed_left(state, belief, state.space.X(indices), seed=seed)
+    models = _models(state, belief, seed)
+    return _Picked(candidates, predictions, rationales, how, notes, models, tally, repeated)
+
+
+def _costs(state: State, indices: Indices) -> dict[str, Any]:
+    """Costs of candidates as `choose` takes them; nothing where they do not weigh on the choice."""
+    found = weighed(state, indices)
+    return {} if found is None else {"costs": torch.from_numpy(found[0]), "cost_power": found[1]}
+
+
+def _replicates(
+    state: State, belief: Belief, indices: Indices, selection: Selection, wanted: int, seed: int
+) -> Sequence[Replicate]:
+    """The measured designs to make again beside a selection, in the setting that it has where the batch shares one."""
+    n, shared = max(min(state.spec.batch.replicates, wanted - 1), 0), state.spec.batch.shared
+    if not shared:
+        return replicates(state, belief, n, seed)
+    columns = positions(state.space, shared)
+    setting = state.space.X(indices[selection.rows[:1]])[0, columns]
+
+    def there(candidate: Candidate) -> bool:
+        return bool(np.allclose(state.space.x_of(candidate.design)[columns], setting, rtol=0, atol=1e-9))
+
+    return replicates(state, belief, n, seed, there)
 
 
 def _unmeasured(state: State) -> list[Design]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from campaign.routes import step_sentence
 from campaign.front_sentences import front_sentences
+from campaign.routes import step_sentence
 from campaign.site_sentences import site_effects
 from campaign.spaces.base import ELEMENTS
 from campaign.words import quantity, signed
@@ -78,11 +78,18 @@ def warnings_about(prediction: Mapping[str, Any], rationale: Mapping[str, Any]) 
 def sentences(recommendation: Recommendation) -> list[str]:
     """The rationale of a recommendation in plain sentences, most important first."""
     rationale, lines = recommendation.rationale, []
+    if pinned := rationale.get("pinned"):
+        lines = ["Pinned by hand." if pinned == "by hand" else f"Pinned: it was {pinned} in the batch before."]
     if rationale.get("role") == "space-filling":
-        lines = ["Chosen to fill the space: nothing is predicted yet."]
+        lines = lines or ["Chosen to fill the space: nothing is predicted yet."]
+        lines += cost_sentence(rationale)
         return lines + [f"Mind: {warning}." for warning in rationale.get("warnings", ())]
     if rationale.get("role") == "control":
         return ["A control: measured again so that batches can be compared."]
+    if rationale.get("role") == "replicate":
+        share = percent(rationale["variance_reduction"])
+        told = f"one more measurement is expected to take {share} off the variance of the best value"
+        return [f"A replicate of {' and '.join(rationale['repeats'])}: {told}.", *cost_sentence(rationale)]
     for name, expected in recommendation.prediction.items():
         incumbent, unit = expected["incumbent"], expected["unit"]
         lines.append(f"Predicted {prediction_text(name, expected)}.")
@@ -97,11 +104,20 @@ def sentences(recommendation: Recommendation) -> list[str]:
     if success := rationale.get("success"):
         known = f"learned from {success['made']} made and {success['failed']} failed"
         lines.append(f"Made successfully with probability {percent(success['probability'])}, {known}.")
+    lines += cost_sentence(rationale)
     for name, why in rationale.get("objectives", {}).items():
         lines += _why(name, why)
     if rationale.get("neighbours"):
         lines.append(f"Nearest measured: {'; '.join(_neighbour(n) for n in rationale['neighbours'])}.")
     return lines + [f"Mind: {warning}." for warning in rationale.get("warnings", ())]
+
+
+def cost_sentence(rationale: Mapping[str, Any]) -> list[str]:
+    """`It costs 12 EUR.`; nothing where costs are not counted."""
+    cost = rationale.get("cost")
+    if cost is None:
+        return []
+    return ["Its cost is not known." if cost["value"] is None else f"It costs {quantity(cost['value'], cost['unit'])}."]
 
 
 def percent(probability: float) -> str:

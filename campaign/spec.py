@@ -19,11 +19,12 @@ from campaign.files import read_file
 from campaign.filters import AnyFilter, FormulaSpace
 from campaign.grammar import Choice, Flag, Frozen, Number, Whole, fault, faults, problems
 from campaign.outcomes import Labels, OutcomeConstraint, label_faults
+from campaign.prices import Costs
 from campaign.quantities import NUMBER_OR_QUANTITY, Condition, Quantity, difference, in_unit, known_unit
 from campaign.spaces import AnySpace, Process, ProcessSequence, Product, Space, variables
 from campaign.spaces.base import ELEMENTS
 from campaign.stop_spec import Stop
-from campaign.words import listed, shown
+from campaign.words import listed, shown, suggestion
 from db.errors import InvalidInput, Problem
 from lab_io.findings import CellError
 from lab_io.words import count
@@ -126,6 +127,12 @@ class BatchSpec(Frozen):
     """Samples in a batch, controls included; 8 if left out."""
     controls: tuple[Control, ...] = ()
     """Known samples to repeat in every batch; they count towards `size`."""
+    replicates: Annotated[Whole, Field(ge=0)] = 0
+    """Measured samples to make again in every batch, where a repeat tells most about the best value; they count towards
+    `size`; none if left out."""
+    shared: tuple[str, ...] = ()
+    """Design columns that all samples of a batch have in common, such as the temperature of one furnace; the value is
+    chosen with the batch; none if left out."""
 
     @model_validator(mode="after")
     def _room_left(self) -> BatchSpec:
@@ -133,6 +140,12 @@ class BatchSpec(Frozen):
         if repeated >= self.size:
             what = f"{count(repeated, 'control')} in a batch of {self.size} leave nothing to recommend"
             faults([(("controls",), what, f"ask for fewer controls, or a size above {repeated}")])
+        if repeated + self.replicates >= self.size:
+            what = f"{count(self.replicates, 'replicate')} in a batch of {self.size} leave nothing to recommend"
+            faults([(("replicates",), what, f"ask for fewer, or a size above {repeated + self.replicates}")])
+        if self.controls and self.shared:
+            what = "a control has a setting of its own, and the items of a batch share theirs"
+            faults([(("shared",), what, "leave out the controls, or `shared`")])
         return self
 
 
@@ -143,6 +156,8 @@ class Budget(Frozen):
     """Samples in all, first batch included."""
     batches: Annotated[Whole, Field(ge=1)] | None = None
     """Batches in all."""
+    cost: Annotated[Number, Field(gt=0)] | None = None
+    """What all batches may cost together, in the unit of `cost`; no limit if left out."""
 
 
 class AutoModel(Frozen):
@@ -212,6 +227,12 @@ class QLogNEI(Frozen):
     type: Literal["qLogNEI"] = "qLogNEI"
 
 
+class KG(Frozen):
+    """Expected rise of the highest predicted mean: the knowledge gradient, for one noisy objective."""
+
+    type: Literal["KG"] = "KG"
+
+
 class UCB(Frozen):
     """Upper confidence bound."""
 
@@ -276,7 +297,7 @@ class Intervals(Frozen):
 
 AnyModel = Annotated[AutoModel | RecipeModel, Field(discriminator="type"), Choice()]
 AnyAcquisition = Annotated[
-    Portfolio | QLogEI | QLogNEI | UCB | Thompson | Greedy | MaxVariance, Field(discriminator="type"), Choice()
+    Portfolio | QLogEI | QLogNEI | KG | UCB | Thompson | Greedy | MaxVariance, Field(discriminator="type"), Choice()
 ]
 AnyExplanation = Annotated[ElementDirection | SiteReversion | NoExplanation, Field(discriminator="type"), Choice()]
 
@@ -311,6 +332,8 @@ class CampaignSpec(Frozen):
     """What the campaign may cost."""
     stop: Stop = Stop()
     """When to advise to stop; the defaults if left out."""
+    cost: Costs | None = None
+    """What samples and batches cost, in money, days or grams; nothing is counted if left out."""
     encoder: AnyEncoder = CHGNetEncoder()
     """What tells the sites of structures apart; `chgnet` if left out, and of no effect on other spaces."""
     model: AnyModel = AutoModel()
@@ -373,6 +396,28 @@ class CampaignSpec(Frozen):
         if len(self.objectives) > 1 and isinstance(self.acquisition, UCB):
             what = f"UCB chooses by one objective, there are {len(self.objectives)}"
             faults([(("acquisition",), what, "use portfolio, qLogNEI, Thompson, greedy or max_variance")])
+        if isinstance(self.acquisition, KG):
+            asked = (
+                ("chooses by one objective", len(self.objectives) > 1),
+                ("needs an objective to minimize or maximize", self.objectives[0].goal == "match"),
+                ("does not weigh outcome constraints", bool(self.outcome_constraints)),
+            )
+            faults(((("acquisition",)), f"KG {what}", "use qLogNEI") for what, wrong in asked if wrong)
+        return self
+
+    @model_validator(mode="after")
+    def _costs_fit(self) -> CampaignSpec:
+        found: list[tuple[yaml.Path, str, str]] = []
+        if self.budget.cost is not None and self.cost is None:
+            found.append((("budget", "cost"), "there is no `cost:` to count with", "add it, or remove this limit"))
+        if self.cost is not None and self.cost.weight != 0 and self.acquisition.type != "max_variance":
+            if self.acquisition.type in ("UCB", "Thompson", "greedy"):
+                what = f"{self.acquisition.type} is no gain that could be divided by a cost"
+                found.append((("acquisition",), what, "use portfolio, or `weight: 0` to count costs only"))
+            elif len(self.objectives) > 1:
+                what = f"costs weigh on the choice for one objective, there are {len(self.objectives)}"
+                found.append((("cost", "weight"), what, "write 0, which counts costs only"))
+        faults(found)
         return self
 
     def files(self) -> tuple[str, ...]:
@@ -461,6 +506,12 @@ def check_space(spec: CampaignSpec, space: Space) -> None:
             space.design_candidate(control.design)
         except InvalidInput as error:
             found += [Problem(f"batch.controls[{i}].design.{p.where}", p.what, p.fix) for p in error.problems]
+    sides = [column.name for column in space.side_columns()]
+    for i, name in enumerate(spec.batch.shared):
+        if name not in sides:
+            what = f"{shown(name)} is no design column that a batch could share"
+            fix = suggestion(name, sides) if sides else "remove it: the space has fractions or structures only"
+            found.append(Problem(f"batch.shared[{i}]", what, fix))
     if found:
         raise InvalidInput(found)
 
@@ -470,7 +521,10 @@ def describe(spec: CampaignSpec, space: Space) -> str:
     wishes = "; ".join(_wish(objective) for objective in spec.objectives)
     controls = sum(control.n for control in spec.batch.controls)
     batch = f"batches of {spec.batch.size}" + (f", {count(controls, 'control')} among them" if controls else "")
+    batch += f", {count(spec.batch.replicates, 'replicate')} among them" if spec.batch.replicates else ""
+    batch += f", one {listed(spec.batch.shared)} for all of a batch" if spec.batch.shared else ""
     limits = [f"{n:,} {word}" for n, word in ((spec.budget.samples, "samples"), (spec.budget.batches, "batches")) if n]
+    limits += [f"{spec.budget.cost:g} {spec.cost.unit}"] if spec.cost and spec.budget.cost else []
     budget = f", at most {listed(limits)} in all" if limits else ""
     levels = listed([f"{level:.0%}" for level in spec.intervals.levels])
     bounds = [f"{c.name} ({c.source}) {c.limits()}" for c in spec.outcome_constraints]

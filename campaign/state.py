@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from campaign.costs import CostModel, cost_model
+from campaign.decisions import Decisions, decisions
 from campaign.filters import Sieve
 from campaign.labels import Label, read_labels
 from campaign.outcomes import OutcomeConstraint
@@ -67,6 +69,8 @@ class State:
     """Folder for what can be computed again."""
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Bytes of the files that the spec names, by name, as they were when the campaign started."""
+    decisions: Decisions = field(default_factory=Decisions, repr=False)
+    """Vetoes in force, and what of earlier batches was proposed anew."""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -87,6 +91,11 @@ class State:
     def labels(self) -> Mapping[str, tuple[Label, ...]]:
         """Computed values by metric."""
         return read_labels(self.spec, self.space, self.files)
+
+    @cached_property
+    def costs(self) -> CostModel | None:
+        """What candidates cost; None where the spec does not say."""
+        return cost_model(self.spec, self.space, self.files)
 
     def sieve(self, energies: Mapping[int, float] | None = None) -> Sieve:
         """The filters of the spec on the space; `energies` as `Sieve` takes them."""
@@ -116,10 +125,17 @@ class State:
 
     @cached_property
     def pending(self) -> tuple[Recommendation, ...]:
-        """Recommended, and still awaited from the lab."""
-        return tuple(
-            r for r in self.recommendations if r.id not in self.sample_of or not self.finished(self.sample_of[r.id])
-        )
+        """Recommended, not superseded, and still awaited from the lab."""
+        return tuple(r for r in self.recommendations if not self._answered(r) and self._wanted(r))
+
+    def _wanted(self, recommendation: Recommendation) -> bool:
+        """Whether it is not superseded; what was made of it nevertheless is awaited."""
+        return recommendation.id not in self.decisions.superseded or recommendation.id in self.sample_of
+
+    def _answered(self, recommendation: Recommendation) -> bool:
+        """Whether nothing more is expected of it, or of the earlier one that it repeats under a new label."""
+        ids = (recommendation.id, self.decisions.renewed.get(recommendation.id, ""))
+        return any(i in self.sample_of and self.finished(self.sample_of[i]) for i in ids)
 
     def controls(self) -> tuple[Candidate, ...]:
         """The known samples that the spec repeats in every batch."""
@@ -127,13 +143,16 @@ class State:
         return tuple(self.space.design_candidate(c.design) for c in spec for _ in range(c.n))
 
     def tried(self, *, again: bool = False) -> Mapping[str, Design]:
-        """Candidate id -> design of what is not to be proposed: pending, measured, failed (unless `again`), controls.
+        """Candidate id -> design of what is not to be proposed.
+
+        Pending, measured, failed (unless `again`), vetoed, controls.
 
         A void sample says nothing of its design, which may be proposed again.
         """
         skip = {"void", "failed"} if again else {"void"}
         found = {s.candidate: s.design for s in self.samples if self.status(s.id) not in skip}
         found |= {r.candidate: r.design for r in self.pending}
+        found |= {key: veto.design for key, veto in self.decisions.vetoes.items()}
         return found | {c.id: c.design for c in self.controls()}
 
     def composition(self, sample: Sample) -> Mapping[str, float | str]:
@@ -246,6 +265,7 @@ def load_state(store: Store, name: str) -> State:
         last_batch=max((e.seq for e in events if e.kind == BATCH_RECOMMENDED), default=0),
         artifacts=store.artifacts,
         files=sources,
+        decisions=decisions(events),
     )
 
 

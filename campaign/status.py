@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from campaign.costs import account
 from campaign.failures import LearnedFeasibility
 from campaign.outcomes import OutcomeConstraint
 from campaign.spec import Objective
@@ -60,12 +61,18 @@ def status(state: State) -> dict[str, Any]:
         "failed": sum(state.status(s.id) == "failed" for s in state.samples),
         "void": sum(state.status(s.id) == "void" for s in state.samples),
         "pending": [r.label for r in state.pending],
+        "vetoes": [
+            {"design": dict(v.design), "reason": v.reason, "by": v.by, "at": v.at}
+            for v in state.decisions.vetoes.values()
+        ],
         "budget": state.spec.budget.model_dump(mode="json", exclude_none=True),
         "objectives": {},
         "constraints": {c.name: _constraint(state, c) for c in state.constraints},
         "syntheses": _syntheses(state),
         "head": {"seq": state.head.seq, "hash": state.head.hash},
     }
+    if told := account(state):
+        found["cost"] = told.as_json()
     for objective in state.objectives:
         top = best(state, objective)
         found["objectives"][objective.name] = {
@@ -121,6 +128,10 @@ def _next(state: State, found: dict[str, Any]) -> str:
         limit = found["budget"].get(word)
         if limit is not None and used >= limit:
             return f"the budget of {limit} {word} is spent: read `siteloop report {state.name}`"
+    cost = found.get("cost", {})
+    if cost.get("left", 1.0) <= 0:
+        spent = f"{quantity(cost['budget'], cost['unit'])} is spent"
+        return f"the budget of {spent}: read `siteloop report {state.name}`"
     if not found["measured"]:
         return f"run `siteloop recommend {state.name}` for a first batch, or ingest what is measured already"
     return f"run `siteloop recommend {state.name}`"
@@ -134,6 +145,12 @@ def state_line(found: dict[str, Any]) -> str:
         f"{len(found['pending'])} pending",
     ]
     parts += [f"{found[kind]} {kind}" for kind in ("failed", "void") if found[kind]]
+    if found["vetoes"]:
+        parts.append(f"{len(found['vetoes'])} vetoed")
+    if cost := found.get("cost"):
+        limit = f" of {quantity(cost['budget'])}" if "budget" in cost else ""
+        due = f" and {quantity(cost['pending'])} pending" if cost["pending"] else ""
+        parts.append(f"{quantity(cost['spent'])}{limit} {cost['unit']} spent{due}")
     for name, objective in found["objectives"].items():
         top = objective["best"]
         if top:

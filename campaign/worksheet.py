@@ -8,7 +8,7 @@ from typing import Any
 
 from campaign.cards import RecommendedBatch
 from campaign.record import expectation
-from campaign.sentences import formula
+from campaign.sentences import cost_sentence, formula
 from campaign.state import State
 from db.errors import InvalidInput, Problem
 from db.records import Recommendation
@@ -16,7 +16,16 @@ from lab_io.worksheets import FORMATS, Worksheet, WorksheetRow, render
 
 
 def worksheet(state: State, batch: RecommendedBatch) -> Worksheet:
-    """A batch as the lab sees it: what to make, what is expected, and empty columns for what comes of it."""
+    """A batch as the lab sees it: what to make, what is expected, and empty columns for what comes of it.
+
+    Raises:
+        InvalidInput: every item of it was vetoed, or superseded when the batch was proposed anew.
+    """
+    gone = state.decisions.superseded
+    wanted = [r for r in batch if r.id not in gone]
+    if not wanted:
+        fix = f"`siteloop recommend {state.name}` shows the open batch"
+        raise InvalidInput(Problem(f"batch {batch.batch.number}", "nothing of it is wanted any more", fix))
     expect = expectation(state)
     return Worksheet(
         campaign=state.name,
@@ -25,8 +34,15 @@ def worksheet(state: State, batch: RecommendedBatch) -> Worksheet:
         columns=expect.columns,
         metrics=expect.metrics,
         rows=tuple(
-            WorksheetRow(r.label, r.rank, formula(r.design), r.design, predictions=_rounded(_expected(r)))
-            for r in batch
+            WorksheetRow(
+                r.label,
+                r.rank,
+                formula(r.design),
+                r.design,
+                predictions=_rounded(_expected(r)),
+                notes=" ".join(cost_sentence(r.rationale)),
+            )
+            for r in wanted
         ),
     )
 

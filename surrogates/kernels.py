@@ -8,10 +8,10 @@ fraction-weighted element descriptors, and the side columns:
 or, where side columns describe the composition again, with a term of their own, + s3 Matern52(side).
 The square roots share one length scale, and so do their components: fractions are alike, and a scale for each element
 is more than the few data of a campaign can tell (out-of-fold loss 3 to 9 % higher at 15 to 90 samples of alloys and of
-made-up mixtures). Side columns, and components of learned features, have one each, as in BoTorch and BayBE. The prior is
-the dimension-scaled Gamma of BayBE's default preset (baybe.surrogates.gaussian_process.presets.baybe: concentration 3,
-mode exp(sqrt 2 - 3) sqrt d, after Hvarfner et al. 2024). The output scales of a standardised target have a Gamma(2, 2)
-prior of ours: mode a half each.
+made-up mixtures). Side columns, and components of learned features, have one each, as in BoTorch and BayBE. The prior
+is the dimension-scaled Gamma of BayBE's default preset (baybe.surrogates.gaussian_process.presets.baybe: concentration
+3, mode exp(sqrt 2 - 3) sqrt d, after Hvarfner et al. 2024). The output scales of a standardised target have a
+Gamma(2, 2) prior of ours: mode a half each.
 """
 
 from __future__ import annotations

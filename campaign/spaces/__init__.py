@@ -17,6 +17,7 @@ from campaign.spaces.process import Process, ProcessSpace
 from campaign.spaces.product import Product, ProductSpace
 from campaign.spaces.route.space import SequenceSpace
 from campaign.spaces.route.spec import ProcessSequence
+from campaign.spaces.simplex import CompositionSimplex, SimplexSpace
 from campaign.spaces.slab.spec import DopedSlab
 from campaign.spaces.structure_files import StructureFiles
 from campaign.spaces.structures import StructureSpace
@@ -27,6 +28,7 @@ __all__ = [
     "AnySpace",
     "CandidateTable",
     "CompositionGrid",
+    "CompositionSimplex",
     "DopedSlab",
     "Estimate",
     "GridSpace",
@@ -36,6 +38,7 @@ __all__ = [
     "Product",
     "ProductSpace",
     "SequenceSpace",
+    "SimplexSpace",
     "Space",
     "SpaceSpec",
     "StructureFiles",
@@ -50,7 +53,14 @@ __all__ = [
 MAX_SOURCE_BYTES = 32 << 20
 
 AnySpace = Annotated[
-    CompositionGrid | CandidateTable | DopedSlab | StructureFiles | Process | ProcessSequence | Product,
+    CompositionGrid
+    | CompositionSimplex
+    | CandidateTable
+    | DopedSlab
+    | StructureFiles
+    | Process
+    | ProcessSequence
+    | Product,
     Field(discriminator="type"),
     Choice(),
 ]

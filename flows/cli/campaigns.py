@@ -34,6 +34,7 @@ def start(
 def status(campaign: Name, db: Db = None, as_json: Json = False) -> None:
     """Say in one line where a campaign stands, and what to do next."""
     from campaign import Campaign
+    from campaign.sentences import formula
     from campaign.status import state_line
 
     found = Campaign.open(campaign, db=db).status()
@@ -41,6 +42,8 @@ def status(campaign: Name, db: Db = None, as_json: Json = False) -> None:
         emit(found)
         return
     say(f"{campaign}: {state_line(found)}")
+    for veto in found["vetoes"]:
+        say(f"vetoed: {formula(veto['design'])} ({veto['reason']})")
     say(f"next: {found['next']}")
     say(f"stop: {found['stopping']['advice']}")
     for rule in found["stopping"]["rules"]:
@@ -69,6 +72,13 @@ def recommend(
     more: Annotated[bool, typer.Option("--more", help="A further batch around the pending one.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute, and record nothing.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Allow candidates whose samples failed.")] = False,
+    pin: Annotated[
+        list[str] | None, typer.Option("--pin", help="A label or design that the batch must hold; repeat.")
+    ] = None,
+    veto: Annotated[
+        list[str] | None, typer.Option("--veto", help="A label or design that is not to come again; repeat.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why it is vetoed.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write the worksheet: .csv, .xlsx or .json.")
     ] = None,
@@ -77,7 +87,10 @@ def recommend(
     by: By = None,
     as_json: Json = False,
 ) -> None:
-    """Recommend what to make next. The batch is recorded and its items are pending."""
+    """Recommend what to make next. The batch is recorded and its items are pending.
+
+    With --pin or --veto the open batch is proposed anew: what is neither made nor pinned is no longer pending.
+    """
     from campaign import Campaign
     from campaign.propose import BatchConflict
     from campaign.spaces import estimate
@@ -89,6 +102,7 @@ def recommend(
         check_target(output)
     opened = Campaign.open(campaign, db=db, by=by)
     options: dict[str, Any] = {"n": n, "more": more, "dry_run": dry_run, "again": again}
+    options |= {"pin": pin or (), "veto": veto or (), "reason": reason}
     try:
         with stages(estimate(opened.state.space).seconds) as stage:
             if flow:
@@ -123,7 +137,9 @@ def _show(batch: RecommendedBatch) -> None:
         expected = next(r.prediction[name] for r in batch if name in r.prediction)
         levels = [f"{100 * float(level):g} %>" for level in expected["intervals"]]
         columns += [f"{name} ({expected['unit']})>" if expected["unit"] else f"{name}>", *levels, "P(better)>"]
-    rows = table("sample_id", "design", *columns, "")
+    costs = [r.rationale.get("cost") for r in batch]
+    priced = [f"cost ({c['unit']})>" for c in costs[:1] if c]
+    rows = table("sample_id", "design", *columns, *priced, "")
     for r in batch:
         cells: list[str] = []
         for name in names:
@@ -134,6 +150,8 @@ def _show(batch: RecommendedBatch) -> None:
             cells.append(quantity(expected["median"], digits=4))
             cells += [_short(interval_text(interval, None)) for interval in expected["intervals"].values()]
             cells.append(f"{100 * expected['probability_of_beating']:.0f} %")
+        paid = r.rationale.get("cost", {}).get("value")
+        cells += ["" if paid is None else quantity(paid) for _ in priced]
         rows.add_row(r.label, formula(r.design), *cells, str(r.rationale.get("role", "")))
     console().print(rows)
     if batch.recorded and batch.items:

@@ -159,6 +159,27 @@ def void(
     _stated(opened.status(), f"{sample_id} is void: {reason}", as_json)
 
 
+def veto(
+    campaign: Name,
+    design: Annotated[list[str], typer.Argument(help="Labels (b1-03) or designs ('Ni0.5 Fe0.5').")],
+    reason: Annotated[str | None, typer.Option("--reason", help="Why: 'precursor is out of stock'.")] = None,
+    lift: Annotated[bool, typer.Option("--lift", help="Lift the veto.")] = False,
+    db: Db = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """State that designs are not to be proposed until the veto is lifted."""
+    from campaign import Campaign
+
+    opened = Campaign.open(campaign, db=db, by=by)
+    if lift:
+        opened.lift(*design)
+    else:
+        opened.veto(*design, reason=reason or "")
+    done = "may be proposed again" if lift else f"will not be proposed: {reason}"
+    _stated(opened.status(), f"{', '.join(design)} {done}", as_json)
+
+
 def _stated(status: dict[str, object], line: str, as_json: bool) -> None:
     if as_json:
         emit(status)
@@ -173,3 +194,4 @@ def register(app: typer.Typer) -> None:
     app.command()(worksheet)
     app.command()(fail)
     app.command()(void)
+    app.command()(veto)

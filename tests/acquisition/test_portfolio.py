@@ -8,7 +8,7 @@ from acquisition.choose import choose
 from acquisition.feasibility import Bound, Feasibility
 from acquisition.objectives import Goal
 from acquisition.pool import CachedPool
-from acquisition.portfolio import top_probability
+from acquisition.portfolio import log_top
 
 
 class Independent(Model):
@@ -52,8 +52,11 @@ def column(*means: float) -> torch.Tensor:
     return torch.tensor(means, dtype=torch.double).unsqueeze(-1)
 
 
-def likely(model: Model, X: torch.Tensor, n: int, goal: Goal = Goal(), bounds: tuple[Bound, ...] = ()) -> torch.Tensor:
-    return top_probability(Feasibility(CachedPool(model, X, seed=0, n_samples=20_000), n, bounds), goal)
+BEST = Goal()
+
+
+def likely(model: Model, X: torch.Tensor, n: int, goal: Goal = BEST, bounds: tuple[Bound, ...] = ()) -> torch.Tensor:
+    return log_top(Feasibility(CachedPool(model, X, seed=0, n_samples=20_000), n, bounds), goal).exp()
 
 
 def test_it_is_the_probability_of_being_the_best():

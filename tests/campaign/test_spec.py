@@ -125,8 +125,8 @@ INVALID = [
     (
         "composition_grid",
         "composition_gird",
-        "line 4, space: 'composition_gird' is none of composition_grid, candidate_table, doped_slab, structure_files, "
-        "process, process_sequence and product. Fix: did you mean composition_grid?",
+        "line 4, space: 'composition_gird' is none of composition_grid, composition_simplex, candidate_table, "
+        "doped_slab, structure_files, process, process_sequence and product. Fix: did you mean composition_grid?",
     ),
     ("type: composition_grid", "kind: grid", "line 4, space: a mapping of 4 keys has no `type`"),
     ("divisions: 10", "divisions: ten", "line 7, space.divisions: 'ten' is not a whole number from 1 to 1000"),

@@ -1,0 +1,67 @@
+"""A batch whose items share a setting: one furnace temperature for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from botorch.models.model import Model
+from torch import Tensor
+
+from acquisition.choose import Selection
+
+PER_ROW = ("late", "costs")
+"""Options of a chooser that have one entry a candidate."""
+
+
+def in_one_setting(choose: Callable[..., Selection], settings: Tensor | None) -> Callable[..., Selection]:
+    """`choose` with the setting of the batch chosen jointly with its items.
+
+    For each setting a batch is built greedily from its candidates alone, and the batch of the largest joint value wins.
+    A setting with fewer than `q` candidates counts only where none has more.
+
+    Args:
+        choose: as `acquisition.choose.choose`.
+        settings: number of the setting of each candidate, `n`; None where nothing is shared.
+    """
+    if settings is None:
+        return choose
+
+    def chosen(model: Model, X: Tensor, q: int, **options: Any) -> Selection:
+        numbers, sizes = settings.unique(return_counts=True)
+        enough = min(q, int(sizes.amax()))
+        best: tuple[float, Selection] | None = None
+        for number in numbers[sizes >= enough]:
+            rows = (settings == number).nonzero().flatten()
+            mine = {key: v[rows] if key in PER_ROW and v is not None else v for key, v in options.items()}
+            found = choose(model, X[rows], q, **mine)
+            value = batch_value(mine, found)
+            if best is None or value > best[0]:
+                best = value, Selection([int(rows[row]) for row in found.rows], found.values)
+        if best is None:
+            raise ValueError("the pool is empty: nothing is left to choose from")
+        return best[1]
+
+    return chosen
+
+
+def batch_value(options: dict[str, Any], batch: Selection) -> float:
+    """What a batch is worth, on a scale that orders batches, from the values of its picks in order.
+
+    An improvement, a gain of knowledge and a probability are what each pick adds to those before it, as logarithms; the
+    upper confidence bound is that of the batch so far; scores and variances add up. Costs, where given, are those of
+    the whole batch.
+    """
+    gains = torch.tensor(batch.values, dtype=torch.float64)
+    seeking = bool(options.get("constraints")) and options["best_observed"] == -torch.inf
+    name = options["acquisition"]
+    if name != "max_variance" and (seeking or name in ("qLogEI", "qLogNEI", "KG")):
+        value = gains.logsumexp(0)
+    else:
+        value = gains[-1] if name == "UCB" else gains.sum()
+    costs = options.get("costs")
+    if costs is None:
+        return float(value)
+    log_cost = options.get("cost_power", 1.0) * costs[batch.rows].sum().log()
+    return float(value.log() - log_cost if name == "max_variance" else value - log_cost)

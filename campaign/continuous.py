@@ -1,0 +1,78 @@
+"""Chosen candidates moved off the grid, where the space goes on between its points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from acquisition.continuous import REFINABLE, Region, function_on, refine
+from campaign.belief import Array, Belief
+from campaign.spaces.simplex import SimplexSpace
+from campaign.state import State
+from db.records import Candidate
+
+
+def refined(
+    state: State, belief: Belief, chosen: Sequence[Candidate], pending: Array, seed: int, power: float = 0.0
+) -> tuple[list[Candidate], list[str]]:
+    """The chosen candidates, each moved to a local optimum of the acquisition around all others, and what to note.
+
+    A candidate stays where it is when nothing nearby is better, or when what is better cannot be weighed in, was tried,
+    or is filtered out.
+
+    Args:
+        state: the campaign; only a `composition_simplex` is refined.
+        belief: what is believed.
+        chosen: from the grid.
+        pending: designs that are pending, `n_pending x d`.
+        seed: of the samples.
+        power: of the costs that weighed on the choice, which the gradient does not see.
+    """
+    space, acquisition = state.space, state.spec.acquisition
+    if not isinstance(space, SimplexSpace) or not chosen:
+        return list(chosen), []
+    why = [
+        reason
+        for reason, wrong in (
+            (f"{acquisition.type} has no gradient to follow", acquisition.type not in REFINABLE),
+            ("there are several objectives", len(belief.objectives) > 1),
+            ("outcome constraints weigh on the choice", bool(belief.constraints)),
+            ("costs weigh on the choice", power > 0),
+            ("greedy matches no target", acquisition.type == "greedy" and belief.goals[0].target is not None),
+        )
+        if wrong
+    ]
+    if why:
+        return list(chosen), [f"chosen on the grid of 1/{space.spec.divisions} and not refined: {why[0]}"]
+    sieve, tried = state.sieve(), state.tried()
+    X = torch.from_numpy(np.stack([space.x_of(c.design) for c in chosen]))
+    found = list(chosen)
+    options: dict[str, Any] = {
+        "goal": belief.goals[0],
+        "X_observed": belief.observed(),
+        "best_observed": belief.best_measured(),
+        "seed": seed,
+        "beta": getattr(acquisition, "beta", 4.0),
+    }
+    for i in range(len(chosen)):
+        others = torch.cat([X[:i], X[i + 1 :], torch.from_numpy(pending)])
+        function = function_on(belief.model, acquisition.type, X_pending=others, **options)
+        design = space.weighable(refine(function, X[i], region(space, X[i].numpy())).numpy())
+        if design is None:
+            continue
+        candidate = space.design_candidate(design)
+        x = space.x_of(candidate.design)
+        if candidate.id not in tried and candidate.id not in {c.id for c in found} and not sieve.takes_out(x):
+            found[i], X[i] = candidate, torch.from_numpy(x)
+    moved = sum(a.id != b.id for a, b in zip(found, chosen, strict=True))
+    return found, [f"{moved} of {len(found)} compositions were refined between the points of the grid"]
+
+
+def region(space: SimplexSpace, x: Array) -> Region:
+    """Where a composition [d] may move: the limits of the space, with its elements present and no others."""
+    lower, upper = (torch.from_numpy(v) for v in space.bounds(x))
+    rows = [(torch.from_numpy(c), b) for c, b in space.at_least(x)]
+    return Region(lower, upper, [(torch.ones(len(x), dtype=torch.float64), 1.0)], rows)
