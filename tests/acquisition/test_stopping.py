@@ -12,7 +12,8 @@ from gpytorch.distributions import MultivariateNormal
 
 from acquisition.feasibility import Bound
 from acquisition.objectives import Goal
-from acquisition.stopping import OPEN_LIMIT, what_is_left
+from acquisition.shortlist import FINALISTS
+from acquisition.stopping import what_is_left
 
 
 class Table(Model):
@@ -96,11 +97,11 @@ def test_what_fails_a_constraint_is_no_gain():
 
 
 def test_a_large_pool_is_cut_to_its_promising_candidates():
-    n = OPEN_LIMIT + 300
+    n = FINALISTS + 300
     mean = torch.linspace(-3, 0, n, dtype=torch.float64).unsqueeze(1).tolist()
     model = table([*mean, [0.0]], [[0.1]] * n + [[1e-6]])
     left = what_is_left(model, rows(*range(n)), rows(n), [Goal()], [0.01], seed=1)
-    assert left.candidates == OPEN_LIMIT
+    assert left.candidates == FINALISTS
     assert left.probability > 0.9  # the best are at the end of the pool
 
 
