@@ -27,7 +27,7 @@ RANDOM_SEEDS = 200
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a replay runs: `initial` random candidates, then batches of `batch` until `budget` are measured."""
+    """How a replay runs: `initial` random candidates (none for a spec that has a history), then batches of `batch` until `budget` are measured."""
 
     initial: int = 10
     batch: int = 5
@@ -120,7 +120,8 @@ def replay(
         campaign = Campaign.start(changed, folder=folder, db=store)
         space = campaign.state.space
         drawn = {f"initial-{i:03d}": space.candidate(int(plate.indices[row])).design for i, row in enumerate(order, 1)}
-        _measure(campaign, drawn, plate, order)
+        if drawn:
+            _measure(campaign, drawn, plate, order)
         while len(order) < budget:
             batch = campaign.recommend(min(protocol.batch, budget - len(order)), only=np.sort(plate.indices))
             rows = [row_of[index] for r in batch if (index := space.locate(r.design)) is not None]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from acquisition.choose import choose
-from campaign.belief import Belief, believe, learnable, unlearnt
+from campaign.beginning import begin, learnt
+from campaign.belief import Belief, ObjectiveBelief, believe, learnable, unlearnt
 from campaign.cards import RecommendedBatch
 from campaign.encoding import encode_ahead
 from campaign.feasibility import feasibility
@@ -141,7 +142,7 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
     if learnable(state):
         picked = _choose(state, request, wanted, seed, stage)
     else:
-        picked = _fill(state, request, wanted, seed)
+        picked = _begin(state, request, wanted, seed, stage)
     if not picked.candidates:
         filtered = f"; {picked.tally.sentence()}" if picked.tally.removed else ""
         raise InvalidInput(
@@ -225,6 +226,29 @@ class _Picked:
     notes: tuple[str, ...] = ()
     models: tuple[ModelVersion, ...] = ()
     tally: Tally = field(default_factory=Tally)
+
+
+def _begin(state: State, request: Request, wanted: int, seed: int, stage: Callable[[str], None]) -> _Picked:
+    """A batch from nothing of its own: as the histories suggest, or space-filling where they tell nothing."""
+    if not state.spec.history:
+        return _fill(state, request, wanted, seed)
+    told, tally = learnt(state), Tally()
+    history = {"history": {name: [lesson.as_json() for lesson in lessons] for name, lessons in told.items()}}
+    notes = tuple(f"{name}: {lesson.sentence()}" for name, lessons in told.items() for lesson in lessons)
+    found = begin(state, told, wanted, seed, only=request.only, again=request.again, tally=tally, stage=stage)
+    if found is None:
+        picked = _fill(state, request, wanted, seed)
+        return replace(picked, settings=picked.settings | history, notes=picked.notes + notes)
+    filtered = _filtered(state, sieve_of(state), found.candidates)
+    why = "this batch is chosen by what earlier data tell, and its intervals wait for measurements of its own"
+    return _Picked(
+        candidates=found.candidates,
+        predictions=[{} for _ in found.candidates],
+        rationales=[_warned({}, expected | seen) for expected, seen in zip(found.rationales, filtered, strict=True)],
+        settings={"acquisition": found.acquisition} | history,
+        notes=(f"too little is measured here to learn from: {why}", *notes),
+        tally=tally,
+    )
 
 
 def _fill(state: State, request: Request, wanted: int, seed: int) -> _Picked:
@@ -353,13 +377,21 @@ def _settings(state: State, belief: Belief) -> dict[str, Any]:
                 "notes": list(b.choice.fitted.notes),
                 "working_alpha": {f"{level:g}": alpha for level, alpha in b.alphas.items()},
             }
+            | _history(b)
             for b in belief.all
         },
     }
 
 
+def _history(belief: ObjectiveBelief) -> dict[str, Any]:
+    if not belief.lessons:
+        return {}
+    return {"without_history": belief.without, "history": [lesson.as_json() for lesson in belief.lessons]}
+
+
 def _notes(state: State, belief: Belief) -> tuple[str, ...]:
     told = [f"{b.objective.name}: {b.choice.reason}" for b in belief.all]
+    told += [f"{b.objective.name}: {lesson.sentence()}" for b in belief.all for lesson in b.lessons]
     told += [f"{name}: too little is known to learn from, it does not weigh on this batch" for name in unlearnt(state)]
     if belief.constraints and belief.best_measured() == -math.inf and state.spec.acquisition.type != "max_variance":
         names = listed([c.constraint.name for c in belief.constraints])

@@ -67,6 +67,8 @@ class State:
     """Folder for what can be computed again."""
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Bytes of the files that the spec names, by name, as they were when the campaign started."""
+    earlier: Mapping[str, State] = field(default_factory=dict, repr=False)
+    """The campaigns that this one learns from, by name, as they stand now."""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -216,8 +218,13 @@ def _observe(sample: Sample, rows: Sequence[Measurement]) -> Observation | None:
     )
 
 
-def load_state(store: Store, name: str) -> State:
+def load_state(store: Store, name: str, *, earlier: bool = True) -> State:
     """Read a campaign from the store.
+
+    Args:
+        store: where it is.
+        name: of the campaign.
+        earlier: whether to read those that it learns from, too.
 
     Raises:
         InvalidInput: there is no such campaign.
@@ -246,6 +253,9 @@ def load_state(store: Store, name: str) -> State:
         last_batch=max((e.seq for e in events if e.kind == BATCH_RECOMMENDED), default=0),
         artifacts=store.artifacts,
         files=sources,
+        earlier={
+            h.campaign: load_state(store, h.campaign, earlier=False) for h in spec.history if earlier and h.campaign
+        },
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 RECIPES = {
     "gp": "surrogates.recipes.gp:GP",
+    "transfer": "surrogates.recipes.transfer:TransferGP",
     "mean_pool": "surrogates.recipes.plain:MeanPool",
     "max_pool": "surrogates.recipes.plain:MaxPool",
     "gated_attention": "surrogates.recipes.gated:GatedAttention",
