@@ -25,6 +25,8 @@ from lab_io.tables import read_table
 from lab_io.units import convert, split_header
 from lab_io.words import count, fold
 
+DIGITS = 5
+"""Decimals of a fraction; designs that were typed to as many are the same as computed ones."""
 SAME = 9
 """Significant digits to which a value of a history that is also a measurement of the campaign is the same."""
 
@@ -186,11 +188,12 @@ def _arranged(name: str, rows: Sequence[tuple[Design, float]], space: Space, own
     X, values, strangers, repeated = [], [], 0, 0
     for design, value in rows:
         parts = {k: float(v) for k, v in design.items() if k not in side}
+        total = sum(parts.values()) or 1.0
         if (_identity(space, design), _rounded(value)) in own:
             repeated += 1
             continue
         try:
-            X.append([*(parts.get(c, 0.0) for c in components), *_side(space, {k: design[k] for k in side})])
+            X.append([*(round(parts.get(c, 0.0) / total, DIGITS) for c in components), *_side(space, {k: design[k] for k in side})])
         except (InvalidInput, KeyError):
             strangers += 1
         else:
