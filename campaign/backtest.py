@@ -27,7 +27,10 @@ RANDOM_SEEDS = 200
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a replay runs: `initial` random candidates (none for a spec that has a history), then batches of `batch` until `budget` are measured."""
+    """How a replay runs: `initial` random candidates, then batches of `batch` until `budget` are measured.
+
+    With a history there need be no random ones; the first batch is then chosen by it.
+    """
 
     initial: int = 10
     batch: int = 5

@@ -24,6 +24,7 @@ from surrogates.recipes import recipe_from
 from surrogates.recipes.gp import GP
 from surrogates.recipes.transfer import PriorBelief
 
+
 @dataclass(frozen=True)
 class Beginning:
     """A first batch."""
@@ -53,7 +54,8 @@ def begin(
     """The batch that histories suggest; None where none of them tells anything of some objective.
 
     Nothing is measured, so that improvement is over the median of what is expected of the candidates: each pick adds
-    most to the best that the batch is expected to hold, given those before it. Several objectives are sought by Thompson sampling.
+    most to the best that the batch is expected to hold, given those before it. Several objectives are sought by
+    Thompson sampling.
 
     Args:
         state: the campaign.

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from campaign.earlier import EarlierData
+from campaign.outcomes import OutcomeConstraint
 from campaign.spaces import Space
 from campaign.spaces.base import ELEMENTS
 from campaign.spec import CampaignSpec, Objective
 from campaign.state import State, load_state
-from campaign.words import choices, listed
+from campaign.words import listed
 from db.errors import InvalidInput, Problem
 from db.records import Design
 from db.store import Store
@@ -23,7 +24,7 @@ from lab_io.results import check_results
 from lab_io.schema import Column, Expectation, Metric
 from lab_io.tables import read_table
 from lab_io.units import convert, split_header
-from lab_io.words import count, fold
+from lab_io.words import choices, count, fold
 
 DIGITS = 5
 """Decimals of a fraction; designs that were typed to as many are the same as computed ones."""
@@ -66,10 +67,11 @@ def check_histories(store: Store | None, spec: CampaignSpec, space: Space, files
     found: list[Problem] = []
     for i, history in enumerate(spec.history):
         try:
-            if history.campaign is not None and store is None:
-                continue
-            named = store is not None and history.campaign is not None
-            earlier = load_state(store, history.campaign, earlier=False) if named else None
+            earlier = None
+            if history.campaign is not None:
+                if store is None:
+                    continue
+                earlier = load_state(store, history.campaign, earlier=False)
             held = [o for o in spec.objectives if _rows(history, o, space, earlier, files) is not None]
             if not held:
                 what = f"{history.name} holds none of {listed([o.name for o in spec.objectives], 'or')}"
@@ -120,7 +122,9 @@ def _rows(
             space.side_columns(),
         )
     metric = history.metrics.get(objective.name, objective.name)
-    known = {} if earlier is None else {m.name: m for m in (*earlier.objectives, *earlier.constraints)}
+    known: dict[str, Objective | OutcomeConstraint] = {}
+    if earlier is not None:
+        known = {o.name: o for o in earlier.objectives} | {c.name: c for c in earlier.constraints}
     if earlier is None or metric not in known:
         if objective.name in history.metrics:
             fix = choices(metric, list(known)) if known else "correct the name"
@@ -185,15 +189,17 @@ def _arranged(name: str, rows: Sequence[tuple[Design, float]], space: Space, own
     side = [column.name for column in space.side_columns()]
     fractions = dict.fromkeys(k for design, _ in rows for k in design if k not in side)
     components = tuple(dict.fromkeys([*space.components, *(fractions if space.components else ())]))
+    measured = {value for _, value in own}
     X, values, strangers, repeated = [], [], 0, 0
     for design, value in rows:
         parts = {k: float(v) for k, v in design.items() if k not in side}
         total = sum(parts.values()) or 1.0
-        if (_identity(space, design), _rounded(value)) in own:
+        if _rounded(value) in measured and (_identity(space, design), _rounded(value)) in own:
             repeated += 1
             continue
         try:
-            X.append([*(round(parts.get(c, 0.0) / total, DIGITS) for c in components), *_side(space, {k: design[k] for k in side})])
+            others = _side(space, {k: design[k] for k in side})
+            X.append([*(round(parts.get(c, 0.0) / total, DIGITS) for c in components), *others])
         except (InvalidInput, KeyError):
             strangers += 1
         else:

@@ -224,8 +224,8 @@ def fit(
         history: earlier campaigns, for a recipe that uses them. They teach and never calibrate.
 
     Raises:
-        ValueError: bags and targets do not fit, a target has fewer than two exact values, a class is not 0 or 1, or the recipe
-            needs a history and there is none.
+        ValueError: bags and targets do not fit, a target has fewer than two exact values, a class is not 0 or 1, or
+            the recipe needs a history and there is none.
         UnsupportedError: pretrained weights, or a history, for a recipe that has no use for them.
     """
     if strata is not None:

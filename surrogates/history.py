@@ -147,7 +147,7 @@ def learn(name: str, labels: tuple[str, ...], X: Tensor, value: Tensor) -> Histo
     drawn = torch.randperm(len(X), generator=generator("history", len(X)))
     X, value = X[drawn[:MOST]], value[drawn[:MOST]]
     unlearnt = History(name, tuple(labels), X, value, {}, Skill(0.0, 0.0))
-    model = _process(unlearnt)
+    model = process(unlearnt)
     GP().maximise(model)
     state = {key: tensor.detach().clone() for key, tensor in model.state_dict().items()}
     return replace(unlearnt, hyperparameters=state, skill=_skill(model))
@@ -163,7 +163,8 @@ def _problem(history: History) -> Problem:
     return Problem(history.bags(X), value.unsqueeze(-1), None, groups, torch.full((len(X),), NEVER))
 
 
-def _process(history: History) -> SingleTaskGP:
+def process(history: History) -> SingleTaskGP:
+    """The process on the rows that hyperparameters are fitted to, not yet fitted."""
     problem = _problem(history)
     rows = torch.arange(len(problem.value))
     return GP().model(GP().inputs(problem, rows), problem, rows)
@@ -204,7 +205,7 @@ class Believed:
     @classmethod
     def of(cls, history: History) -> Believed:
         """The belief of all rows, with the hyperparameters found before."""
-        model = _process(history)
+        model = process(history)
         model.load_state_dict(dict(history.hyperparameters))
         model.eval().requires_grad_(False)
         inputs, scale = _inputs(history), model.outcome_transform

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+
+from botorch.exceptions.errors import UnsupportedError
 
 from surrogates.bags import Bags, Targets
 from surrogates.choice import score
@@ -13,10 +14,7 @@ from surrogates.fitted import Fitted, fit
 from surrogates.history import History
 from surrogates.recipes.base import Recipe
 from surrogates.recipes.gp import GP, LearnedGP
-from surrogates.recipes.transfer import HistoryMean, TransferGP
-
-if TYPE_CHECKING:
-    from botorch.models import SingleTaskGP
+from surrogates.recipes.transfer import TransferGP
 
 CHECKED_FROM = 10
 """Rows predicted out of fold from which belief with a history is compared with belief without it."""
@@ -81,11 +79,11 @@ def weights(fitted: Fitted) -> tuple[float, ...]:
     """Weight of each history in a fit of the transfer recipe, in the unit of the values.
 
     Raises:
-        ValueError: the fit has none.
+        UnsupportedError: the fit has none.
     """
-    if not isinstance(fitted.learned, LearnedGP) or not isinstance(fitted.learned.whole.model.mean_module, HistoryMean):
-        raise ValueError(f"{fitted.recipe.type} has no weights of histories")
-    model: SingleTaskGP = fitted.learned.whole.model
+    if not fitted.recipe.uses_history or not isinstance(fitted.learned, LearnedGP):
+        raise UnsupportedError(f"{fitted.recipe.type} has no weights of histories")
+    model = fitted.learned.whole.model
     sd = float(model.outcome_transform.stdvs)
     return tuple(
         float(b) * sd / believed.scale

@@ -200,9 +200,7 @@ class LearnedGP:
         return {f"{i}.{name}": tensor for i, process in found for name, tensor in process.model.state_dict().items()}
 
 
-def _model(
-    inputs: KernelInputs, problem: Problem, rows: Tensor, parts: Parts, encoder: Encoder | None
-) -> SingleTaskGP:
+def _model(inputs: KernelInputs, problem: Problem, rows: Tensor, parts: Parts, encoder: Encoder | None) -> SingleTaskGP:
     bags, value, variance = problem.bags[rows], problem.value[rows], problem.variance
     if variance is not None:
         spread = value.var() if len(value) > 1 else value.new_ones(())

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any, ClassVar
 
 import torch
@@ -71,7 +72,7 @@ class TransferGP(GP):
     def parts(self, inputs: KernelInputs, problem: Problem) -> Parts:
         """Kernel and mean with the histories in them, and the scale."""
         own = super().parts(inputs, problem).kernel
-        mean = HistoryMean(inputs, problem.history)
+        mean = HistoryMean(inputs.widths, problem.history)
         spread = math.sqrt(sum(h.scale**2 for h in problem.history) / len(problem.history))
         return Parts(WithHistory(own, mean), mean, PooledScale(spread))
 
@@ -99,13 +100,6 @@ class TransferInputs:
     def __init__(self, own: KernelInputs, histories: Sequence[History]) -> None:
         self.own = own
         self.histories = tuple(histories)
-        self.places: list[slice] = []
-        """Columns of each history."""
-        first = sum(own.widths)
-        for history in self.histories:
-            width = history.believed.inducing.shape[1]
-            self.places.append(slice(first, first + width))
-            first += width
 
     @property
     def widths(self) -> tuple[int, int, int]:
@@ -122,12 +116,18 @@ class TransferInputs:
         return torch.cat([self.own(bags), *past], dim=1)
 
 
+def places(widths: tuple[int, int, int], histories: Sequence[History]) -> list[slice]:
+    """Columns of each history among the inputs, after those of the new campaign."""
+    ends = list(accumulate((h.believed.inducing.shape[1] for h in histories), initial=sum(widths)))
+    return [slice(first, last) for first, last in pairwise(ends)]
+
+
 class HistoryMean(Mean):
     """a + sum_i b_i m_i, m_i being the standardised mean of a history."""
 
-    def __init__(self, inputs: TransferInputs, histories: Sequence[History]) -> None:
+    def __init__(self, widths: tuple[int, int, int], histories: Sequence[History]) -> None:
         super().__init__()
-        self.places = inputs.places
+        self.places = places(widths, histories)
         self.believed: tuple[Believed, ...] = tuple(h.believed for h in histories)
         n = len(self.believed)
         self.constant = nn.Parameter(torch.zeros((), dtype=torch.float64))
@@ -204,7 +204,7 @@ class PriorBelief(GaussianBelief):
         super().__init__()
         self.encoder = encoder
         self.inputs = TransferInputs(kernel_inputs(bags, recipe.principal_components), histories)
-        self.mean = HistoryMean(self.inputs, histories).requires_grad_(False)
+        self.mean = HistoryMean(self.inputs.widths, histories).requires_grad_(False)
         own = composition_kernel(self.inputs.widths, additive_side=recipe.additive_side)
         self.kernel = WithHistory(own, self.mean).requires_grad_(False)
         self.centre = sum(h.believed.centre for h in histories) / len(histories)

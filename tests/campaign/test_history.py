@@ -50,8 +50,7 @@ class Lab:
         first = self.start(campaign=name, space=space)
         found = first.state.space
         designs = [
-            dict(found.candidate(int(i)).design)
-            for i in np.random.default_rng(0).choice(found.count, n, replace=False)
+            dict(found.candidate(int(i)).design) for i in np.random.default_rng(0).choice(found.count, n, replace=False)
         ]
         rows = [(d, round(theirs(d), 6)) for d in designs]
         first.ingest(table(rows), name="first.csv", commit=True)
@@ -72,7 +71,8 @@ def test_a_campaign_begins_with_what_an_earlier_one_tells(lab):
     assert any("learnt from campaign first: 30 measurements" in note for note in batch.notes)
     assert "on the scale of campaign first" in " ".join(sentences(batch[0]))
     expected = batch[0].rationale["history"]["loss"]
-    assert expected["unit"] == "mV" and abs(expected["mean"] - OFFSET - truth(batch[0].design)) < 2 * expected["sd"]
+    assert expected["unit"] == "mV"
+    assert abs(expected["mean"] - OFFSET - truth(batch[0].design)) < 2 * expected["sd"]
     space = second.state.space
     every = sorted(truth(space.candidate(i).design) for i in range(space.count))
     assert min(truth(r.design) for r in batch) <= every[space.count // 20]
@@ -82,7 +82,9 @@ def test_a_campaign_begins_with_what_an_earlier_one_tells(lab):
     model = following.batch.settings["models"]["loss"]
     (lesson,) = model["history"]
     assert (model["recipe"], model["without_history"], model["measured"]) == ("transfer", "gp", 3)
-    assert lesson["used"] and lesson["rows"] == len(rows) and 0 < lesson["weight"] < 1.5
+    assert lesson["used"]
+    assert lesson["rows"] == len(rows)
+    assert 0 < lesson["weight"] < 1.5
     assert lesson["hash"] == batch.batch.settings["history"]["loss"][0]["hash"]
     assert any(f"weight {lesson['weight']:.2g}" in note for note in following.notes)
     predicted = following[0].prediction["loss"]
@@ -125,9 +127,7 @@ def test_the_same_history_gives_the_same_batch_and_a_longer_one_another_hash(lab
 def test_a_shuffled_history_is_left_aside_and_said_so(lab):
     rows = lab.earlier()
     values = np.random.default_rng(2).permutation([v for _, v in rows])
-    (lab.folder / "prior.csv").write_bytes(
-        table([(d, v) for (d, _), v in zip(rows, values, strict=True)])
-    )
+    (lab.folder / "prior.csv").write_bytes(table([(d, v) for (d, _), v in zip(rows, values, strict=True)]))
     cold = lab.start(campaign="cold").recommend(3)
     second = lab.start(campaign="second", history=[{"file": "prior.csv"}])
     batch = second.recommend(3)
@@ -204,7 +204,13 @@ def test_what_cannot_be_learnt_from_is_refused_before_anything_is_written(lab, h
 
 def test_structures_say_that_they_do_not_learn_from_histories_yet(lab):
     host = {"builder": "coooh", "lateral": [4, 3]}
-    space = {"type": "doped_slab", "host": host, "sites": {"element": "Co"}, "dopants": ["Ti"], "count": {"max": 2}}
+    space = {
+        "type": "doped_slab",
+        "host": host,
+        "sites": {"element": "Co"},
+        "dopants": ["Ti"],
+        "count": {"min": 1, "max": 2},
+    }
     with pytest.raises(InvalidInput, match="not yet on doped_slab"):
         lab.start(campaign="second", space=space, model="gated_attention", history=[{"campaign": "first"}])
 

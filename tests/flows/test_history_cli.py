@@ -14,11 +14,14 @@ def test_a_history_is_checked_told_and_explained(siteloop):
     pairs = [(a, b, f / 10) for i, a in enumerate(elements) for b in elements[i + 1 :] for f in (2, 5, 8)][:24]
     header = ",".join([*elements, f"{objective['name']} ({objective['unit']})"])
     rows = [{a: f, b: 1 - f} for a, b, f in pairs]
-    lines = [",".join([*(f"{d.get(e, 0):g}" for e in elements), f"{300 + 100 * d.get(elements[0], 0):g}"]) for d in rows]
+    lines = [
+        ",".join([*(f"{d.get(e, 0):g}" for e in elements), f"{300 + 100 * d.get(elements[0], 0):g}"]) for d in rows
+    ]
     Path("prior.csv").write_text("\n".join([header, *lines]) + "\n")
     Path("plate.yaml").write_text(yaml.safe_dump(spec | {"history": [{"file": "prior.csv"}]}))
     checked = siteloop("validate", "plate.yaml")
-    assert checked.code == 0 and "learning from prior.csv" in " ".join(checked.out.split())
+    assert checked.code == 0
+    assert "learning from prior.csv" in " ".join(checked.out.split())
     name = spec["campaign"]
     assert siteloop("start", "plate.yaml").code == 0
     batch = siteloop("recommend", name, "-n", "2", "--json").json
@@ -29,4 +32,5 @@ def test_a_history_is_checked_told_and_explained(siteloop):
     assert siteloop("report", name, "-o", "report.html").code == 0
     Path("prior.csv").write_text(header.replace("(", "(k") + "\nmany\n")
     refused = siteloop("validate", "plate.yaml")
-    assert refused.code == 3 and "history[0], prior.csv" in refused.err
+    assert refused.code == 3
+    assert "history[0], prior.csv" in refused.err

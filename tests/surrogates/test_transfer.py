@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import pytest
 import torch
@@ -68,7 +69,9 @@ def shuffled() -> History:
     return learn("shuffled", BOTH, PAST, truth(PAST)[rows(len(PAST), len(PAST), 4)])
 
 
+@cache
 def fits(n: int, seed: int, history: History, shift: float = 0.0):
+    """Fits without and with a history to some of the pool."""
     some = rows(n, len(POOL), seed)
     bags, targets = ENCODE(POOL[some]), Targets.exact(VALUES[some] + shift)
     cold = fit(GP(), bags, targets, seed=seed)
@@ -80,7 +83,7 @@ def error(fitted) -> float:
 
 
 def test_a_history_of_the_same_property_with_an_element_less_helps(history):
-    pairs = [fits(8, seed, history) for seed in range(3)]
+    pairs = [fits(8, seed, history) for seed in range(2)]
     assert sum(error(w.fitted) for _, w in pairs) < 0.6 * sum(error(c) for c, _ in pairs)
     assert all(w.kept and w.weights[0] > 0.4 for _, w in pairs)
 
@@ -96,38 +99,40 @@ def test_an_offset_between_two_labs_is_nothing(history):
 
 
 def test_a_shuffled_history_is_seen_through_and_does_no_harm(history, shuffled):
-    assert history.skill.told and history.skill.gain > 0.8
+    assert history.skill.told
+    assert history.skill.gain > 0.8
     assert not shuffled.skill.told
-    pairs = [fits(12, seed, shuffled) for seed in range(4)]
+    pairs = [fits(12, seed, shuffled) for seed in range(2)]
     assert sum(error(w.fitted) for _, w in pairs) < 1.15 * sum(error(c) for c, _ in pairs)
 
 
 def test_a_misleading_history_is_outvoted_or_left_aside(misleading):
     assert misleading.skill.told  # it predicts itself well
-    pairs = [fits(24, seed, misleading) for seed in range(3)]
+    pairs = [fits(20, seed, misleading) for seed in range(2)]
     believed = [w.fitted if w.kept else c for c, w in pairs]
     assert sum(map(error, believed)) < 1.15 * sum(error(c) for c, _ in pairs)
     assert all(abs(w.weights[0]) < 0.3 or not w.kept for _, w in pairs)
 
 
 def test_few_measurements_do_not_judge(misleading):
-    _, found = fits(CHECKED_FROM - 1, 0, misleading)
+    assert CHECKED_FROM == 10
+    _, found = fits(5, 0, misleading)
     assert found.kept
-    assert str(CHECKED_FROM) in found.reason
+    assert f"from {CHECKED_FROM} measurements on" in found.reason
 
 
 def test_a_history_teaches_and_never_calibrates(history):
-    _, found = fits(12, 0, history)
-    assert len(found.fitted.out_of_fold) == 12
+    cold, found = fits(8, 0, history)
+    assert len(found.fitted.out_of_fold) == 8
     interval = found.fitted.interval(ENCODE(POOL[:3]), 0.2)
-    assert interval.n_calibration == (12, 12, 12)
-    assert found.fitted.data_hash != fits(12, 0, history)[0].data_hash
+    assert interval.n_calibration == (8, 8, 8)
+    assert found.fitted.data_hash != cold.data_hash
 
 
 def test_all_of_a_small_history_is_believed_exactly(history):
-    from surrogates.history import _process
+    from surrogates.history import process
 
-    model = _process(history)
+    model = process(history)
     model.load_state_dict(dict(history.hyperparameters))
     model.eval()
     believed = history.believed
@@ -146,7 +151,8 @@ def test_the_face_agrees_and_can_be_conditioned(history):
     posterior = model.posterior(X)
     assert torch.allclose(posterior.mean[:, 0], found.fitted.quantiles(ENCODE(POOL[:5]))[:, 0, 4], atol=1e-6)
     posterior.mean.sum().backward()
-    assert X.grad is not None and X.grad.isfinite().all()
+    assert X.grad is not None
+    assert X.grad.isfinite().all()
     assert torch.linalg.eigvalsh(model.posterior(POOL).distribution.covariance_matrix).min() > 0
     after = model.condition_on_observations(POOL[:1], VALUES[:1].unsqueeze(-1))
     assert (after.posterior(POOL[:1]).variance < model.posterior(POOL[:1]).variance).all()
@@ -172,7 +178,7 @@ def test_with_nothing_measured_the_best_of_the_history_is_expected(history):
 
 
 def test_two_histories_are_weighed_one_by_one(history, misleading):
-    some = rows(24, len(POOL), 0)
+    some = rows(16, len(POOL), 0)
     bags, targets = ENCODE(POOL[some]), Targets.exact(VALUES[some])
     fitted = fit(TransferGP(), bags, targets, seed=0, history=[history, misleading])
     first, second = weights(fitted)
