@@ -241,7 +241,7 @@ class Believed:
     def covariance(self, Z: Tensor, other: Tensor) -> Tensor:
         """Standardised covariance of what is left unknown: `... x n x d` and `... x m x d` to `... x n x m`."""
         one = self.kernel(self.inducing, Z).to_dense()
-        two = one if other is Z else self.kernel(self.inducing, other).to_dense()
+        two = one if other is Z else self.kernel(self.inducing, _once(other)).to_dense()
         known = (self.before @ one).mT @ (self.before @ two) - (self.after @ one).mT @ (self.after @ two)
         return self.kernel(Z, other).to_dense() - known
 
@@ -250,6 +250,14 @@ class Believed:
         one = self.kernel(self.inducing, Z).to_dense()
         known = (self.before @ one).square().sum(-2) - (self.after @ one).square().sum(-2)
         return self.kernel(Z, diag=True) - known
+
+
+def _once(Z: Tensor) -> Tensor:
+    """Rows `... x n x d` as `n x d` where they are the same in all of a batch, as training rows are in a screening."""
+    if Z.ndim == 2 or Z.requires_grad:
+        return Z
+    batch = Z.flatten(0, -3)
+    return batch[0] if bool((batch == batch[:1]).all()) else Z
 
 
 def _greedy(kernel: Kernel, Z: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def test_recipes_survive_json(recipe):
 
 def test_recipes_have_stable_tags_and_distinct_hashes():
     tags = {"gp", "mean_pool", "max_pool", "gated_attention", "multihead_attention", "transformer", "forest", "blend"}
-    assert tags | {"named_pool"} == set(RECIPES)
+    assert tags | {"named_pool", "transfer"} == set(RECIPES)
     plain = [recipe_from(tag) for tag in sorted(tags)]
     assert [recipe.type for recipe in plain] == sorted(tags)
     recipes = [*plain, GP(principal_components=2), GatedAttention(hidden=8), Forest(trees=7)]

@@ -154,6 +154,10 @@ def test_the_face_agrees_and_can_be_conditioned(history):
     assert X.grad is not None
     assert X.grad.isfinite().all()
     assert torch.linalg.eigvalsh(model.posterior(POOL).distribution.covariance_matrix).min() > 0
+    one_by_one = model.posterior(POOL.unsqueeze(-2))  # as pools that are too large to be believed jointly are screened
+    together = model.posterior(POOL)
+    assert torch.allclose(one_by_one.mean.squeeze(-2), together.mean, atol=1e-8)
+    assert torch.allclose(one_by_one.variance.squeeze(-2), together.variance, atol=1e-8)
     after = model.condition_on_observations(POOL[:1], VALUES[:1].unsqueeze(-1))
     assert (after.posterior(POOL[:1]).variance < model.posterior(POOL[:1]).variance).all()
 
