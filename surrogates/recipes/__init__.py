@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 RECIPES = {
     "gp": "surrogates.recipes.gp:GP",
-    "transfer": "surrogates.recipes.transfer:TransferGP",
     "mean_pool": "surrogates.recipes.plain:MeanPool",
     "max_pool": "surrogates.recipes.plain:MaxPool",
     "gated_attention": "surrogates.recipes.gated:GatedAttention",
@@ -22,8 +21,9 @@ RECIPES = {
     "named_pool": "surrogates.recipes.named:NamedPool",
     "forest": "surrogates.recipes.forest:Forest",
     "blend": "surrogates.recipes.blend:Blend",
+    "transfer": "surrogates.recipes.transfer:TransferGP",
 }
-"""Type tag to `module:class`: the process, the poolings (simplest first), the trees, and blends; imported when made."""
+"""Type tag to `module:class`: the process, the poolings (simplest first), the trees, blends, and the process with histories; imported when made."""
 
 
 def recipe_from(spec: str | Mapping[str, Any]) -> Recipe:
