@@ -23,8 +23,8 @@ RECIPES = {
     "blend": "surrogates.recipes.blend:Blend",
     "transfer": "surrogates.recipes.transfer:TransferGP",
 }
-"""Type tag to `module:class`: the process, the poolings (simplest first), the trees, blends, and the process that begins
-with histories; imported when made."""
+"""Type tag to `module:class`: the process, the poolings (simplest first), the trees, blends, and the process that
+begins with histories; imported when made."""
 
 
 def recipe_from(spec: str | Mapping[str, Any]) -> Recipe:
