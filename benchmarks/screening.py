@@ -23,6 +23,7 @@ import os
 import resource
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def start(folder: Path, quick: bool) -> int:
     return int(space.count)
 
 
-def step(folder: Path, stop_at: int | None, more: bool, answer: Any) -> None:
+def step(folder: Path, stop_at: int | None, more: bool) -> dict[str, Any]:
     """One recommendation in this process: seconds by stage, memory, and what was encoded."""
     from campaign import Campaign
 
@@ -119,17 +120,15 @@ def step(folder: Path, stop_at: int | None, more: bool, answer: Any) -> None:
         interrupted, explained = True, 0
     seconds[stage_now] = seconds.get(stage_now, 0.0) + time.monotonic() - last
     own, worker = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    answer.put(
-        {
-            "seconds": time.monotonic() - begun,
-            "by_stage": seconds,
-            "peak_mb": own + 2 * worker,
-            "own_mb": own,
-            "interrupted": interrupted,
-            "explained": explained,
-            "encoded": kept(folder),
-        }
-    )
+    return {
+        "seconds": time.monotonic() - begun,
+        "by_stage": seconds,
+        "peak_mb": own + 2 * worker,
+        "own_mb": own,
+        "interrupted": interrupted,
+        "explained": explained,
+        "encoded": kept(folder),
+    }
 
 
 def kept(folder: Path) -> int:
@@ -141,13 +140,8 @@ def kept(folder: Path) -> int:
 
 def apart(folder: Path, stop_at: int | None = None, more: bool = False) -> dict[str, Any]:
     """`step` in a fresh process."""
-    context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
-    process = context.Process(target=step, args=(folder, stop_at, more, answer))
-    process.start()
-    found: dict[str, Any] = answer.get()
-    process.join()
-    return found
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+        return fresh.submit(step, folder, stop_at, more).result()
 
 
 def main() -> None:

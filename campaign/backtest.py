@@ -28,7 +28,10 @@ RANDOM_SEEDS = 200
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a replay runs: `initial` random candidates, then batches of `batch` until `budget` are measured."""
+    """How a replay runs: `initial` random candidates, then batches of `batch` until `budget` are measured.
+
+    With a history there need be no random ones; the first batch is then chosen by it.
+    """
 
     initial: int = 10
     batch: int = 5
@@ -123,7 +126,8 @@ def replay(
         campaign = Campaign.start(changed, folder=folder, db=store)
         space = campaign.state.space
         drawn = {f"initial-{i:03d}": space.candidate(int(plate.indices[row])).design for i, row in enumerate(order, 1)}
-        _measure(campaign, drawn, plate, order)
+        if drawn:
+            _measure(campaign, drawn, plate, order)
         while len(order) < budget:
             batch = campaign.recommend(min(protocol.batch, budget - len(order)), only=np.sort(plate.indices))
             rows = [row_of[index] for r in batch if (index := space.locate(r.design)) is not None]

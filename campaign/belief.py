@@ -21,6 +21,7 @@ from torch import Tensor
 from acquisition.feasibility import Bound
 from acquisition.objectives import Goal
 from campaign.encoding import encode_ahead, encoder_of
+from campaign.lessons import Lesson, lessons, with_lessons
 from campaign.outcomes import OutcomeConstraint
 from campaign.routes import ROUTE_RECIPES, route_recipe
 from campaign.spaces.product import route_of
@@ -153,6 +154,10 @@ class ObjectiveBelief:
     encode: Encoder
     alphas: Mapping[float, float]
     """Nominal level -> working miscoverage, which follows the coverage realised so far."""
+    lessons: tuple[Lesson, ...] = ()
+    """What was learnt from histories."""
+    without: str = ""
+    """Recipe that would be believed without histories, and which later rounds start from."""
 
     def bags(self, X: Array, strata: Sequence[str]) -> Bags:
         """Designs `n x d` as bags."""
@@ -349,8 +354,8 @@ def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str
     elif before is None or needs_rescoring(before["scored_at"], n):
         recipes, scored_at = [recipe_from(r) for r in (ROUTE_RECIPES if route_of(state.space) else AUTO_RECIPES)], n
     else:
-        recipes, scored_at = [recipe_from(before["recipe"])], before["scored_at"]
-    incumbent = recipe_from(before["recipe"]) if before else None
+        recipes, scored_at = [recipe_from(before["without_history"])], before["scored_at"]
+    incumbent = recipe_from(before["without_history"]) if before else None
     choice = choose(recipes, bags, data.targets, strata=data.strata, seed=seed, incumbent=incumbent)
     if isinstance(wanted, RecipeModel):
         choice = replace(choice, reason=f"{wanted.type}, as the spec says")
@@ -358,6 +363,11 @@ def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str
         again = math.ceil(max(scored_at * GROWTH, ENOUGH))
         reason = f"{choice.recipe.type}, as chosen at {scored_at} measurements; compared again at {again}"
         choice = replace(choice, reason=reason)
+    without = choice.recipe.type
+    learnt = lessons(state, objective, sign(objective)) if objective in state.objectives else ()
+    if learnt:
+        stage(f"learn from history: {objective.name}")
+        choice, learnt = with_lessons(choice, learnt, bags, data.targets, data.strata, seed)
     return ObjectiveBelief(
         objective=objective,
         data=data,
@@ -366,6 +376,8 @@ def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str
         model=choice.fitted.botorch_model(encode),
         encode=encode,
         alphas={level: working_alpha(state, objective, level) for level in state.spec.intervals.levels},
+        lessons=learnt,
+        without=without,
     )
 
 
@@ -373,7 +385,8 @@ def last_choice(state: State, objective: Objective) -> Mapping[str, Any] | None:
     """The model choice stored with the latest batch that was computed from data, which later rounds start from."""
     for batch in reversed(state.batches):
         if objective.name in batch.settings.get("models", {}):
-            return batch.settings["models"][objective.name]
+            stored = batch.settings["models"][objective.name]
+            return {"without_history": stored["recipe"], **stored}
     return None
 
 

@@ -55,6 +55,7 @@ class Campaign:
             InvalidInput: the spec, or a file it names, cannot be used; all problems at once.
             Conflict: a campaign of this name exists.
         """
+        from campaign.history import check_histories
         from campaign.labels import check_files
         from campaign.spaces import build_space, read_sources
         from campaign.spec import CampaignSpec, load_spec
@@ -62,7 +63,9 @@ class Campaign:
         loaded = spec if isinstance(spec, CampaignSpec) else load_spec(Path(spec))
         place = folder or (Path() if isinstance(spec, CampaignSpec) else Path(spec).parent)
         contents = read_sources(loaded, place)
-        check_files(loaded, build_space(loaded.space, contents), contents)  # before anything is written
+        space = build_space(loaded.space, contents)
+        check_files(loaded, space, contents)  # before anything is written
+        check_histories(None, loaded, space, contents)
         sources = {name: Source(sha256(content).hexdigest(), name, content) for name, content in contents.items()}
         revision = SpecRevision(
             id=f"{loaded.campaign}/spec1",
@@ -72,6 +75,7 @@ class Campaign:
             sources={name: source.sha256 for name, source in sources.items()},
         )
         store = db if isinstance(db, Store) else Store.open(db, create=True)
+        check_histories(store, loaded, space, contents)
         made = cls(store, loaded.campaign, by=by)
         rows: list[Record] = [*sources.values(), revision]
         store.start(loaded.campaign, CAMPAIGN_STARTED, {"revision": 1}, rows=rows, by=made._by)

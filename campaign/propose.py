@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ import torch
 
 from acquisition.choose import Selection, choose
 from acquisition.shared import in_one_setting
-from campaign.belief import Belief, believe, learnable, unlearnt
+from campaign.beginning import begin, learnt
+from campaign.belief import Belief, ObjectiveBelief, believe, learnable, unlearnt
 from campaign.cards import RecommendedBatch
 from campaign.continuous import refined
 from campaign.costs import batch_notes, unaffordable, weighed
@@ -165,7 +166,7 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
     if learnable(state):
         picked = _choose(state, request, wanted, seed, stage, pinned)
     else:
-        picked = _fill(state, request, wanted, seed, pinned)
+        picked = _begin(state, request, wanted, seed, stage, pinned)
     for before, rationale in zip(asked.pinned, picked.rationales, strict=False):
         rationale["pinned"] = before.label or "by hand"
     if not picked.candidates:
@@ -261,7 +262,41 @@ class _Picked:
     replicates: Sequence[Replicate] = ()
 
 
-def _fill(state: State, request: Request, wanted: int, seed: int, pinned: Sequence[Candidate] = ()) -> _Picked:
+def _begin(
+    state: State,
+    request: Request,
+    wanted: int,
+    seed: int,
+    stage: Callable[[str], None],
+    pinned: Sequence[Candidate],
+) -> _Picked:
+    """The pinned candidates, then a batch from nothing of its own: as the histories suggest, or space-filling where
+    they tell nothing or all samples of a batch share a setting.
+    """
+    if not state.spec.history or state.spec.batch.shared:
+        return _fill(state, request, wanted, seed, pinned)
+    told, tally = learnt(state), Tally()
+    history = {"history": {name: [lesson.as_json() for lesson in lessons] for name, lessons in told.items()}}
+    notes = tuple(f"{name}: {lesson.sentence()}" for name, lessons in told.items() for lesson in lessons)
+    found = begin(state, told, wanted, seed, only=request.only, again=request.again, tally=tally, stage=stage)
+    if found is None:
+        picked = _fill(state, request, wanted, seed, pinned)
+        return replace(picked, settings=picked.settings | history, notes=picked.notes + notes)
+    candidates = [*pinned, *found.candidates]
+    expected = [{"role": "space-filling"} for _ in pinned] + list(found.rationales)
+    filtered = _filtered(state, sieve_of(state), candidates)
+    why = "this batch is chosen by what earlier data tell, and its intervals wait for measurements of its own"
+    return _Picked(
+        candidates=candidates,
+        predictions=[{} for _ in candidates],
+        rationales=[_warned({}, told | seen) for told, seen in zip(expected, filtered, strict=True)],
+        settings={"acquisition": found.acquisition} | history,
+        notes=(f"too little is measured here to learn from: {why}", *notes),
+        tally=tally,
+    )
+
+
+def _fill(state: State, request: Request, wanted: int, seed: int, pinned: Sequence[Candidate]) -> _Picked:
     """A space-filling batch: nothing is learnt yet, so nothing is predicted."""
     tally = Tally()
     indices = open_sample(state, SAMPLE, seed, only=request.only, again=request.again, tally=tally)
@@ -437,16 +472,24 @@ def _settings(state: State, belief: Belief) -> dict[str, Any]:
                 "notes": list(b.choice.fitted.notes),
                 "working_alpha": {f"{level:g}": alpha for level, alpha in b.alphas.items()},
             }
+            | _history(b)
             for b in belief.all
         },
         **({"success": belief.success.as_json()} if belief.success else {}),
     }
 
 
+def _history(belief: ObjectiveBelief) -> dict[str, Any]:
+    if not belief.lessons:
+        return {}
+    return {"without_history": belief.without, "history": [lesson.as_json() for lesson in belief.lessons]}
+
+
 def _notes(state: State, belief: Belief) -> tuple[str, ...]:
     told = [f"{b.objective.name}: {b.choice.reason}" for b in belief.all]
     if measured := measured_front(state):
         told.append(reference_note(measured))
+    told += [f"{b.objective.name}: {lesson.sentence()}" for b in belief.all for lesson in b.lessons]
     told += [f"{name}: too little is known to learn from, it does not weigh on this batch" for name in unlearnt(state)]
     if belief.constraints and belief.best_measured() == -math.inf and state.spec.acquisition.type != "max_variance":
         names = listed([c.constraint.name for c in belief.constraints])

@@ -84,6 +84,12 @@ def sentences(recommendation: Recommendation) -> list[str]:
         lines = lines or ["Chosen to fill the space: nothing is predicted yet."]
         lines += cost_sentence(rationale)
         return lines + [f"Mind: {warning}." for warning in rationale.get("warnings", ())]
+    if rationale.get("role") == "history":
+        lines = ["Chosen by what earlier data tell: nothing is measured here yet, and no interval can be given."]
+        for name, e in rationale["history"].items():
+            expected = f"{quantity(e['mean'])} ± {quantity(e['sd'], e['unit'], digits=2)}"
+            lines.append(f"They expect {name} {expected}, on the scale of {e['source']}.")
+        return lines + [f"Mind: {warning}." for warning in rationale.get("warnings", ())]
     if rationale.get("role") == "control":
         return ["A control: measured again so that batches can be compared."]
     if rationale.get("role") == "replicate":

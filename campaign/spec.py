@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from campaign import yaml
+from campaign.earlier import EarlierData, history_faults, said
 from campaign.encoding import AnyEncoder, CHGNetEncoder
 from campaign.failures import AnyFeasibility, LearnedFeasibility
 from campaign.files import read_file
@@ -324,6 +325,9 @@ class CampaignSpec(Frozen):
     """What need only be good enough, such as stability; nothing if left out."""
     labels: Labels = Labels()
     """Where values come from that no lab measures; nowhere if left out."""
+    history: tuple[EarlierData, ...] = ()
+    """Earlier campaigns and tables of prior data to learn from; none if left out. They are weighed by what is measured
+    here, and left aside where that is predicted better without them."""
     filters: tuple[AnyFilter, ...] = ()
     """Rules about candidates, which annotate them or, with `mode: hard`, take them out; none if left out."""
     batch: BatchSpec = BatchSpec()
@@ -420,11 +424,18 @@ class CampaignSpec(Frozen):
         faults(found)
         return self
 
+    @model_validator(mode="after")
+    def _histories_fit(self) -> CampaignSpec:
+        names = tuple(o.name for o in self.objectives)
+        faults(history_faults(self.history, self.campaign, names, self.space.type, self.model.type))
+        return self
+
     def files(self) -> tuple[str, ...]:
         """Names of all files that the campaign is read from, relative to the spec."""
         computed = (self.labels.computed.file,) if self.labels.computed else ()
         filters = [name for rule in self.filters for name in rule.files()]
-        return tuple(dict.fromkeys([*self.space.files(), *computed, *filters]))
+        prior = [history.file for history in self.history if history.file]
+        return tuple(dict.fromkeys([*self.space.files(), *computed, *filters, *prior]))
 
     @model_validator(mode="after")
     def _explanation_fits(self) -> CampaignSpec:
@@ -534,7 +545,7 @@ def describe(spec: CampaignSpec, space: Space) -> str:
     return (
         f"{wishes[0].upper()}{wishes[1:]}, over {spec.space.describe(space.count)}, in {batch}{budget}. Model: "
         f"{spec.model.type}; acquisition: {spec.acquisition.type}; {filters}intervals: {levels}; explanation: "
-        f"{spec.explanation.type}; seed: {spec.seed}."
+        f"{spec.explanation.type}; seed: {spec.seed}{said(spec.history)}."
     )
 
 

@@ -71,6 +71,8 @@ class State:
     """Bytes of the files that the spec names, by name, as they were when the campaign started."""
     decisions: Decisions = field(default_factory=Decisions, repr=False)
     """Vetoes in force, and what of earlier batches was proposed anew."""
+    earlier: Mapping[str, State] = field(default_factory=dict, repr=False)
+    """The campaigns that this one learns from, by name, as they stand now."""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -235,8 +237,13 @@ def _observe(sample: Sample, rows: Sequence[Measurement]) -> Observation | None:
     )
 
 
-def load_state(store: Store, name: str) -> State:
+def load_state(store: Store, name: str, *, earlier: bool = True) -> State:
     """Read a campaign from the store.
+
+    Args:
+        store: where it is.
+        name: of the campaign.
+        earlier: whether to read those that it learns from, too.
 
     Raises:
         InvalidInput: there is no such campaign.
@@ -266,6 +273,9 @@ def load_state(store: Store, name: str) -> State:
         artifacts=store.artifacts,
         files=sources,
         decisions=decisions(events),
+        earlier={
+            h.campaign: load_state(store, h.campaign, earlier=False) for h in spec.history if earlier and h.campaign
+        },
     )
 
 

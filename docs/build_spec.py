@@ -45,6 +45,7 @@ ORDER = (
     ("outcome_constraints", "OutcomeConstraint"),
     ("labels", "Labels"),
     ("labels.computed", "ComputedLabels"),
+    ("history", "EarlierData"),
     ("filters: excluded_elements", "ExcludedElements"),
     ("filters: charge_balance", "ChargeBalance"),
     ("filters: ionic_radius_mismatch", "IonicRadiusMismatch"),

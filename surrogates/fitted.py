@@ -18,6 +18,7 @@ from surrogates.bags import Bags, Targets, content_hash
 from surrogates.conformal import Interval, OutOfFold, Withheld, calibrate
 from surrogates.explain import Attribution, attribute
 from surrogates.guard import Domain, Guard
+from surrogates.history import History
 from surrogates.quantiles import MEDIAN
 from surrogates.recipes import recipe_from
 from surrogates.recipes.base import Learned, Problem, Recipe
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from surrogates.encoders.base import Encoder
     from surrogates.pretraining import Pretrained
 
-FORMAT = 2
+FORMAT = 3
 """Version of the files that `Fitted.save` writes."""
 MINIMUM = 2
 """Fewest exact values that can be learned from."""
@@ -145,6 +146,8 @@ class Fitted:
         }
         if problem.variance is not None:
             tensors["problem.variance"] = problem.variance
+        for i, history in enumerate(problem.history):
+            tensors |= {f"history.{i}.{name}": tensor for name, tensor in history.tensors().items()}
         save_file({k: v.detach().clone().contiguous() for k, v in tensors.items()}, folder / "fitted.safetensors")
         about = {
             "format": FORMAT,
@@ -156,6 +159,7 @@ class Fitted:
             "stratum": bags.stratum,
             "kind": bags.kind,
             "groups": problem.groups,
+            "history": [history.about() for history in problem.history],
             "out_of_fold": {name: getattr(seen, name) for name in ("stratum", "folds", "exchangeable", "share")},
         }
         (folder / "fitted.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -181,6 +185,8 @@ def load(folder: Path | str) -> Fitted:
     problem = Problem(
         bags, tensors["problem.value"], tensors.get("problem.variance"), tuple(about["groups"]), tensors["problem.fold"]
     )
+    past = [History.restored(told, part(f"history.{i}.")) for i, told in enumerate(about["history"])]
+    problem = replace(problem, history=tuple(past))
     recipe = recipe_from(about["recipe"])
     told: dict[str, Any] = about["out_of_fold"] | part("out_of_fold.")
     seen = OutOfFold(**told | {"stratum": tuple(told["stratum"])})
@@ -203,6 +209,7 @@ def fit(
     strata: Sequence[str] | None = None,
     seed: int,
     pretrained: Pretrained | None = None,
+    history: Sequence[History] = (),
 ) -> Fitted:
     """Fit and calibrate a recipe: a pure function, the same arguments give bit-identical results.
 
@@ -214,10 +221,12 @@ def fit(
         strata: of the samples; by default those of the bags.
         seed: of folds, and of whatever the recipe draws.
         pretrained: weights from which a network starts.
+        history: earlier campaigns, for a recipe that uses them. They teach and never calibrate.
 
     Raises:
-        ValueError: bags and targets do not fit, a target has fewer than two exact values, or a class is not 0 or 1.
-        UnsupportedError: pretrained weights for a recipe that has none.
+        ValueError: bags and targets do not fit, a target has fewer than two exact values, a class is not 0 or 1, or
+            the recipe needs a history and there is none.
+        UnsupportedError: pretrained weights, or a history, for a recipe that has no use for them.
     """
     if strata is not None:
         bags = replace(bags, stratum=tuple(strata))
@@ -225,7 +234,10 @@ def fit(
         raise ValueError(f"{len(bags)} bags have {len(targets)} rows of targets")
     if pretrained is not None and not recipe.joint:
         raise UnsupportedError(f"{recipe.type} has no weights that could be pretrained")
+    if history and not recipe.uses_history:
+        raise UnsupportedError(f"{recipe.type} cannot learn from earlier campaigns; use transfer")
     problem, notes = _problem(bags, targets, recipe, seed)
+    problem = replace(problem, history=tuple(history))
     if pretrained is not None:
         problem = replace(problem, start=pretrained.tensors)
     trained = recipe.train(problem, seed) if _together(recipe, problem) else train_separately(recipe, problem, seed)
@@ -240,7 +252,8 @@ def fit(
     )
     if pretrained is not None:
         pretrained.check(recipe)
-    data = content_hash(bags.hash, targets.hash, *([] if pretrained is None else [pretrained.hash]))
+    others = [*([] if pretrained is None else [pretrained.hash]), *(past.hash for past in history)]
+    data = content_hash(bags.hash, targets.hash, *others)
     return Fitted(recipe, seed, data, (*notes, *trained.notes), replace(problem, start=None), trained.learned, seen)
 
 

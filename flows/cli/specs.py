@@ -32,6 +32,7 @@ def validate(
 ) -> None:
     """Check a spec, count its space without building it, and say what a round will cost."""
     from campaign.filters import Sieve, preview
+    from campaign.history import check_histories
     from campaign.labels import check_files
     from campaign.spaces import build_space, read_sources
     from campaign.spaces import estimate as estimate_of
@@ -42,6 +43,7 @@ def validate(
     files = read_sources(loaded, spec.parent)
     space = build_space(loaded.space, files)
     check_files(loaded, space, files)
+    check_histories(None, loaded, space, files)
     cost = estimate_of(space)
     if as_json:
         emit(

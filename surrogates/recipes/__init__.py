@@ -21,8 +21,10 @@ RECIPES = {
     "named_pool": "surrogates.recipes.named:NamedPool",
     "forest": "surrogates.recipes.forest:Forest",
     "blend": "surrogates.recipes.blend:Blend",
+    "transfer": "surrogates.recipes.transfer:TransferGP",
 }
-"""Type tag to `module:class`: the process, the poolings (simplest first), the trees, and blends; imported when made."""
+"""Type tag to `module:class`: the process, the poolings (simplest first), the trees, blends, and the process that
+begins with histories; imported when made."""
 
 
 def recipe_from(spec: str | Mapping[str, Any]) -> Recipe:

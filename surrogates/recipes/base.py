@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from botorch.models.model import Model
 
     from surrogates.encoders.base import Encoder
+    from surrogates.history import History
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,8 @@ class Problem:
     """The fold that holds out each row, `n`; -1 if none does."""
     start: Mapping[str, Tensor] | None = None
     """Parameters of a pretrained network, from which every member starts; used by networks, and once."""
+    history: tuple[History, ...] = ()
+    """Earlier campaigns; used by a recipe that `uses_history`. None of their rows is among the rows above."""
 
     def known_variance(self, target: int) -> Tensor | None:
         """Variance of each row of a target, `n`; None if it is not known of every value."""
@@ -113,6 +116,8 @@ class Recipe(ABC):
 
     knows_distance: ClassVar[bool] = False
     """Whether its quantiles widen by themselves away from the training data."""
+    uses_history: ClassVar[bool] = False
+    """Whether it learns from earlier campaigns, without which it cannot be trained."""
 
     calibration: Scheme = "cross"
     """What intervals are calibrated on: every row, out of fold; a quarter kept apart; or nothing."""

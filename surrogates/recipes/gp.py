@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +13,7 @@ from botorch.models.transforms.outcome import Standardize
 from botorch.posteriors import GPyTorchPosterior
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.kernels import Kernel
+from gpytorch.means import Mean
 from linear_operator.operators import DenseLinearOperator, DiagLinearOperator, LinearOperator
 from torch import Tensor
 
@@ -97,10 +98,10 @@ class GP(Recipe):
     def train(self, problem: Problem, seed: int) -> Trained:
         """Fit to all rows that may be learned from, and anew without each fold; no randomness."""
         learned = self._unfitted(problem)
-        notes = _maximise(learned.whole.model)
+        notes = self.maximise(learned.whole.model)
         out_of_fold = torch.full((len(problem.value), 1, 9), torch.nan, dtype=torch.float64)
         for fold, process in enumerate(learned.folds):
-            notes += tuple(f"fold {fold + 1}: {note}" for note in _maximise(process.model))
+            notes += tuple(f"fold {fold + 1}: {note}" for note in self.maximise(process.model))
             held = problem.fold == fold
             out_of_fold[held] = process.quantiles(problem.bags[held]).detach()
         # restored, so that nothing that was computed on the way makes a fit differ from a saved one
@@ -121,7 +122,7 @@ class GP(Recipe):
         kept = [problem.learnable, *(problem.fold != fold for fold in range(problem.folds))]
         found = []
         for rows in kept:
-            inputs = kernel_inputs(problem.bags[rows], self.principal_components)
+            inputs = self.inputs(problem, rows)
             found.append(Process(inputs, self.model(inputs, problem, rows)))
         return LearnedGP(self, problem, found[0], tuple(found[1:]))
 
@@ -129,8 +130,30 @@ class GP(Recipe):
         self, inputs: KernelInputs, problem: Problem, rows: Tensor, encoder: Encoder | None = None
     ) -> SingleTaskGP:
         """The process on some rows, not yet fitted; over kernel inputs or, with an encoder, over designs."""
-        kernel = composition_kernel(inputs.widths, additive_side=self.additive_side)
-        return _model(inputs, problem, rows, kernel, encoder)
+        return _model(inputs, problem, rows, self.parts(inputs, problem), encoder)
+
+    def inputs(self, problem: Problem, rows: Tensor) -> KernelInputs:
+        """What the process on some rows sees of bags."""
+        return kernel_inputs(problem.bags[rows], self.principal_components)
+
+    def parts(self, inputs: KernelInputs, problem: Problem) -> Parts:
+        """What the process is made of, at the mode of its priors."""
+        return Parts(composition_kernel(inputs.widths, additive_side=self.additive_side))
+
+    def maximise(self, model: SingleTaskGP) -> tuple[str, ...]:
+        """Fit the hyperparameters to the model's training data; returns notes on what failed."""
+        return _maximise(model)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a process is made of."""
+
+    kernel: Kernel
+    mean: Mean | None = None
+    """A learned constant if left out."""
+    outcome: Standardize = field(default_factory=lambda: Standardize(m=1))
+    """How targets are scaled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,9 +219,7 @@ class LearnedGP:
         return {f"{i}.{name}": tensor for i, process in found for name, tensor in process.model.state_dict().items()}
 
 
-def _model(
-    inputs: KernelInputs, problem: Problem, rows: Tensor, kernel: Kernel, encoder: Encoder | None
-) -> SingleTaskGP:
+def _model(inputs: KernelInputs, problem: Problem, rows: Tensor, parts: Parts, encoder: Encoder | None) -> SingleTaskGP:
     bags, value, variance = problem.bags[rows], problem.value[rows], problem.variance
     if variance is not None:
         spread = value.var() if len(value) > 1 else value.new_ones(())
@@ -208,8 +229,9 @@ def _model(
         value,
         variance,
         likelihood=homoscedastic_noise() if variance is None else None,
-        covar_module=kernel,
-        outcome_transform=Standardize(m=1),
+        covar_module=parts.kernel,
+        mean_module=parts.mean,
+        outcome_transform=parts.outcome,
         input_transform=None if encoder is None else Encode(encoder, inputs),
     )
 

@@ -39,7 +39,7 @@ def test_recipes_survive_json(recipe):
 
 def test_recipes_have_stable_tags_and_distinct_hashes():
     tags = {"gp", "mean_pool", "max_pool", "gated_attention", "multihead_attention", "transformer", "forest", "blend"}
-    assert tags | {"named_pool"} == set(RECIPES)
+    assert tags | {"named_pool", "transfer"} == set(RECIPES)
     plain = [recipe_from(tag) for tag in sorted(tags)]
     assert [recipe.type for recipe in plain] == sorted(tags)
     recipes = [*plain, GP(principal_components=2), GatedAttention(hidden=8), Forest(trees=7)]
@@ -83,8 +83,8 @@ def test_saving_and_loading_changes_nothing(tmp_path, any_fit, encoder, bags, de
 def test_files_of_another_version_are_refused(tmp_path, gp_fit):
     gp_fit.save(tmp_path)
     about = tmp_path / "fitted.json"
-    about.write_text(about.read_text().replace('"format": 2', '"format": 0'))
-    with pytest.raises(ValueError, match="holds format 0, this version reads 2"):
+    about.write_text(about.read_text().replace('"format": 3', '"format": 0'))
+    with pytest.raises(ValueError, match="holds format 0, this version reads 3"):
         load(tmp_path)
 
 
