@@ -15,6 +15,7 @@ from pydantic import Field
 
 from campaign.grammar import Choice, Frozen, Whole
 from campaign.spaces import Space, StructureSpace
+from campaign.spaces.slab.composed import CompositionSpace
 from campaign.spaces.slab.space import SlabSpace
 from campaign.spaces.slab.spec import Length
 from db.errors import InvalidInput, Problem
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 """Processes that encode structures."""
+MOST_PARTS = 16
+"""Decorations whose predictions can be averaged: a kernel compares all those of one candidate with all of another."""
 KEPT = 2
 """Encoders kept in memory with what they encoded: those of the present campaign, for round after round."""
 
@@ -40,6 +43,9 @@ class _Sites(Frozen):
     all."""
     cutoff: Length = 3.5
     """With `near`: how near, in angstrom; 3.5 if left out."""
+    ensemble: Literal["union", "mean"] = "union"
+    """Where a candidate is a composition, what is predicted of its decorations: with `union`, the default, one value of
+    the union of their sites; with `mean`, the mean of the values of each, at most 16."""
 
     def choice(self, space: Space) -> SiteChoice:
         """The choice of sites on a space."""
@@ -114,11 +120,18 @@ def site_encoder(space: StructureSpace, encoder: CHGNetEncoder | UMAEncoder, art
         found = _kept.pop(key, None)
         if found is None:
             cache = FeatureCache(artifacts / "features")
-            found = SiteEncoder(space.structures, potential_of(encoder), encoder.choice(space), cache, WORKERS)
+            parts = _parts(space, encoder)
+            potential, choice = potential_of(encoder), encoder.choice(space)
+            found = SiteEncoder(space.structures, potential, choice, cache, WORKERS, parts)
         _kept[key] = found  # the latest comes last
         for old in list(_kept)[:-KEPT]:
             del _kept[old]
     return found
+
+
+def _parts(space: StructureSpace, encoder: CHGNetEncoder | UMAEncoder) -> int | None:
+    """Decorations that a candidate has at most, if the mean of their predictions is to be predicted."""
+    return space.largest_ensemble if encoder.ensemble == "mean" and isinstance(space, CompositionSpace) else None
 
 
 def potential_of(encoder: CHGNetEncoder | UMAEncoder) -> Potential:
@@ -137,10 +150,15 @@ def check_encoder(space: Space, encoder: CHGNetEncoder | UMAEncoder) -> None:
     """Check that the encoder of a spec can be had, and that its choice of sites finds some in every structure.
 
     Raises:
-        InvalidInput: it cannot, or finds none in a first candidate or in what explaining one turns it into.
+        InvalidInput: it cannot, finds none in a first candidate or in what explaining one turns it into, or the mean
+            would be of too many decorations.
     """
     if not isinstance(space, StructureSpace):
         return
+    if (parts := _parts(space, encoder) or 1) > MOST_PARTS:
+        what = f"a composition has up to {parts} decorations, and the mean can be of {MOST_PARTS}"
+        fix = f"write `per_composition: {MOST_PARTS}` or less under space, or `ensemble: union`"
+        raise InvalidInput(Problem("encoder.ensemble", what, fix))
     potential_of(encoder)
     first = int(space.X(np.zeros(1, dtype=np.int64))[0, 0])
     changed = [change.x for change in space.reversion(first)] if isinstance(space, SlabSpace) else []

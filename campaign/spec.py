@@ -19,7 +19,7 @@ from campaign.filters import AnyFilter, FormulaSpace
 from campaign.grammar import Choice, Flag, Frozen, Number, Whole, fault, faults, problems
 from campaign.outcomes import Labels, OutcomeConstraint, label_faults
 from campaign.quantities import NUMBER_OR_QUANTITY, Condition, Quantity, difference, in_unit, known_unit
-from campaign.spaces import AnySpace, Space, variables
+from campaign.spaces import AnySpace, DopedSlab, Space, variables
 from campaign.spaces.base import ELEMENTS
 from campaign.words import listed, shown
 from db.errors import InvalidInput, Problem
@@ -182,6 +182,13 @@ class RecipeModel(Frozen):
     def recipe(self) -> dict[str, Any]:
         """As `surrogates.recipes.recipe_from` takes it."""
         return {**self.settings, "type": self.type}
+
+    @property
+    def averages(self) -> bool:
+        """Whether it can learn the mean of what it says of an ensemble's structures."""
+        from surrogates.recipes import recipe_from
+
+        return recipe_from(self.recipe).averages
 
 
 class QLogEI(Frozen):
@@ -354,6 +361,20 @@ class CampaignSpec(Frozen):
         if isinstance(self.explain, ElementDirection) and kind in _EXPLANATIONS:
             what = f"element_direction moves along fractions, and {kind} has none"
             faults([(("explain",), what, "leave it out")])
+        return self
+
+    @model_validator(mode="after")
+    def _ensemble_fits(self) -> CampaignSpec:
+        if self.encoder.ensemble == "mean":
+            found: list[tuple[tuple[str, ...], str, str]] = []
+            if not isinstance(self.space, DopedSlab) or self.space.candidate != "composition":
+                what = "a candidate of this space is no ensemble, and there is nothing to average"
+                fix = "leave it out, or write `candidate: composition` in a space of the type doped_slab"
+                found.append((("encoder", "ensemble"), what, fix))
+            if isinstance(self.model, RecipeModel) and not self.model.averages:
+                what = f"{self.model.type} grows trees, which cannot learn the mean over an ensemble's decorations"
+                found.append((("model",), what, "use gp or a network, or write `ensemble: union` for the encoder"))
+            faults(found)
         return self
 
     @property

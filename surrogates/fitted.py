@@ -73,6 +73,8 @@ class Fitted:
             if found != expected:
                 what = "features an instance" if name == "features" else "columns of side information"
                 raise ValueError(f"bags with {found} {what} do not fit a model of {expected}")
+        if (bags.part is None) != (known.part is None) or bags.parts != known.parts:
+            raise ValueError(f"bags of {bags.parts} parts at most do not fit a model of {known.parts}")
         return bags
 
     def interval(self, bags: Bags, alpha: float, target: int = 0) -> Interval | Withheld:
@@ -143,6 +145,8 @@ class Fitted:
             "out_of_fold.predictions": seen.predictions,
             "out_of_fold.value": seen.value,
         }
+        if bags.part is not None:
+            tensors["bags.part"] = bags.part
         if problem.variance is not None:
             tensors["problem.variance"] = problem.variance
         save_file({k: v.detach().clone().contiguous() for k, v in tensors.items()}, folder / "fitted.safetensors")
@@ -155,6 +159,7 @@ class Fitted:
             "labels": bags.labels,
             "stratum": bags.stratum,
             "kind": bags.kind,
+            "parts": bags.parts,
             "groups": problem.groups,
             "out_of_fold": {name: getattr(seen, name) for name in ("stratum", "folds", "exchangeable", "share")},
         }
@@ -177,7 +182,8 @@ def load(folder: Path | str) -> Fitted:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
-    bags = Bags(**part("bags."), labels=about["labels"], stratum=tuple(about["stratum"]), kind=about["kind"])
+    given: dict[str, Any] = {**part("bags."), "parts": about.get("parts", 1)}
+    bags = Bags(**given, labels=about["labels"], stratum=tuple(about["stratum"]), kind=about["kind"])
     problem = Problem(
         bags, tensors["problem.value"], tensors.get("problem.variance"), tuple(about["groups"]), tensors["problem.fold"]
     )
@@ -217,7 +223,7 @@ def fit(
 
     Raises:
         ValueError: bags and targets do not fit, a target has fewer than two exact values, or a class is not 0 or 1.
-        UnsupportedError: pretrained weights for a recipe that has none.
+        UnsupportedError: pretrained weights for a recipe that has none, or bags of parts for one that learns no means.
     """
     if strata is not None:
         bags = replace(bags, stratum=tuple(strata))
@@ -225,6 +231,8 @@ def fit(
         raise ValueError(f"{len(bags)} bags have {len(targets)} rows of targets")
     if pretrained is not None and not recipe.joint:
         raise UnsupportedError(f"{recipe.type} has no weights that could be pretrained")
+    if bags.part is not None and not recipe.averages:
+        raise UnsupportedError(f"{recipe.type} learns no means over the parts of bags; take gp or a network")
     problem, notes = _problem(bags, targets, recipe, seed)
     if pretrained is not None:
         problem = replace(problem, start=pretrained.tensors)

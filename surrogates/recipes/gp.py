@@ -19,7 +19,7 @@ from surrogates.bags import Bags
 from surrogates.conformal import Score
 from surrogates.encoders.base import Encoder
 from surrogates.kernel_inputs import KernelInputs, kernel_inputs
-from surrogates.kernels import Encode, composition_kernel, homoscedastic_noise
+from surrogates.kernels import Encode, homoscedastic_noise, kernel_of
 from surrogates.likelihood import JITTER, log_normal_density, log_prior, maximise
 from surrogates.quantiles import MEDIAN, normal_quantiles
 from surrogates.recipes.base import Learned, Problem, Recipe, Trained
@@ -110,7 +110,7 @@ class GP(Recipe):
         self, inputs: KernelInputs, problem: Problem, rows: Tensor, encoder: Encoder | None = None
     ) -> SingleTaskGP:
         """The process on some rows, not yet fitted; over kernel inputs or, with an encoder, over designs."""
-        kernel = composition_kernel(inputs.widths, additive_side=self.additive_side)
+        kernel = kernel_of(inputs, additive_side=self.additive_side)
         return _model(inputs, problem, rows, kernel, encoder)
 
 
