@@ -61,6 +61,7 @@ class Campaign:
 
         loaded = spec if isinstance(spec, CampaignSpec) else load_spec(Path(spec))
         place = folder or (Path() if isinstance(spec, CampaignSpec) else Path(spec).parent)
+        loaded = loaded.anchored(place)
         contents = read_sources(loaded, place)
         check_files(loaded, build_space(loaded.space, contents), contents)  # before anything is written
         sources = {name: Source(sha256(content).hexdigest(), name, content) for name, content in contents.items()}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,14 @@ class _Sites(Frozen):
 
         return SiteChoice(self.sites or ("sublattice" if isinstance(space, SlabSpace) else "all"), self.cutoff)
 
+    def anchored(self, folder: Path) -> Self:
+        """The same with its files as seen from a folder; it has none."""
+        return self
+
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of it; by default nothing."""
+        return ()
+
 
 class CHGNetEncoder(_Sites):
     """CHGNet 0.3.0 (Deng et al. 2023): 64 features of each site. Its weights are installed with it."""
@@ -71,8 +80,8 @@ class UMAEncoder(_Sites):
 
     type: Literal["uma"] = "uma"
     checkpoint: str
-    """A checkpoint file, found from the current folder, or the name of a model to be downloaded, such as `uma-s-1p2`; a
-    trusted one, for loading it runs code."""
+    """A checkpoint file, found from the folder of the spec, or the name of a model to be downloaded, such as
+    `uma-s-1p2`; a trusted one, for loading it runs code."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """SHA-256 that the file must have, 64 hexadecimal digits; not checked if left out."""
     task: Literal["oc20", "omat", "omol", "odac", "omc"] = "oc20"
@@ -87,6 +96,27 @@ class UMAEncoder(_Sites):
         from surrogates.encoders.uma import UMAPotential
 
         return UMAPotential(self.checkpoint, task=self.task, charge=self.charge, spin=self.spin, sha256=self.sha256)
+
+    def anchored(self, folder: Path) -> UMAEncoder:
+        """The same with the checkpoint's path as seen from a folder; a name of a model stays as it is."""
+        path = folder / self.checkpoint
+        if not (path.is_file() or path.suffix == ".pt" or Path(self.checkpoint).name != self.checkpoint):
+            return self
+        return self.model_copy(update={"checkpoint": str(path.resolve())})
+
+    def notes(self) -> tuple[str, ...]:
+        """Which file it is, where the spec does not say."""
+        if self.sha256 is not None:
+            return ()
+        path = Path(self.checkpoint)
+        if not path.is_file():
+            how = "give the path of the file, and its `sha256`, under `encoder`"
+            return (
+                f"warning: the model {self.checkpoint} is downloaded by its name, whatever it holds; to pin it, {how}",
+            )
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return (f"warning: the checkpoint {path.name} is not pinned; write `sha256: {digest}` under `encoder`",)
 
 
 AnyEncoder = Annotated[CHGNetEncoder | UMAEncoder, Field(discriminator="type"), Choice()]
@@ -168,6 +198,11 @@ def check_encoder(space: Space, encoder: CHGNetEncoder | UMAEncoder) -> None:
                 encoder.choice(space).sites(structure)
     except ValueError as error:
         raise InvalidInput(Problem("encoder.sites", str(error), "choose `sublattice` or `all` sites")) from error
+
+
+def encoder_notes(space: Space, encoder: CHGNetEncoder | UMAEncoder) -> tuple[str, ...]:
+    """What a user should know of the encoder of a spec; nothing where the space needs none."""
+    return encoder.notes() if isinstance(space, StructureSpace) else ()
 
 
 def encode_ahead(

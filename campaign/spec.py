@@ -382,6 +382,11 @@ class CampaignSpec(Frozen):
         """How recommendations are explained, decided by the space where the spec does not say."""
         return self.explain or _EXPLANATIONS.get(self.space.type, ElementDirection)()
 
+    def anchored(self, folder: Path) -> CampaignSpec:
+        """The same with the encoder's checkpoint as seen from the folder of the spec."""
+        encoder = self.encoder.anchored(folder)
+        return self if encoder is self.encoder else self.model_copy(update={"encoder": encoder})
+
     def resolved(self) -> dict[str, Any]:
         """The whole spec as plain JSON values, defaults included; `load_spec` reads it back to an equal spec."""
         return self.model_dump(mode="json")
@@ -408,7 +413,8 @@ def load_spec(source: Path | str | bytes | Mapping[str, Any], name: str | None =
             Problem(document.where(()), what, "begin with `spec_version: 1`; `siteloop init` writes an example")
         )
     try:
-        return CampaignSpec.model_validate(document.value)
+        spec = CampaignSpec.model_validate(document.value)
+        return spec.anchored(source.parent) if isinstance(source, Path) else spec
     except ValidationError as error:
         raise InvalidInput(problems(error, document, json_schema())) from None
 

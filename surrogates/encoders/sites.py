@@ -65,9 +65,9 @@ def stream_sites(
     """Features of structures, in order, a batch of 1,024 in memory at a time.
 
     What the cache lacks is encoded, once where structures are equal, in chunks of 8 over worker processes, and stored
-    chunk by chunk. An exception, KeyboardInterrupt included, waits for the chunks that are being encoded and stores
-    them too. The result does not depend on the number of workers. Workers are started afresh, so a script that
-    encodes must start under `if __name__ == "__main__":`.
+    chunk by chunk; what vanishes from the cache before it is read is encoded again. An exception, KeyboardInterrupt
+    included, waits for the chunks that are being encoded and stores them too. The result does not depend on the number
+    of workers. Workers are started afresh, so a script that encodes must start under `if __name__ == "__main__":`.
 
     Args:
         structures: any number; they may be made as they are needed.
@@ -104,7 +104,18 @@ def stream_sites(
             missing = {key: s for key, s in zip(keys, batch, strict=True) if key not in cache}
             advance(len(batch) - len(missing))
             crew.encode(missing, store)
-            yield from (_unpack(cache[key]) for key in keys)
+            known = dict(zip(keys, batch, strict=True))
+            again: dict[str, Tensor] = {}
+            for key in keys:
+                if key not in again:
+                    try:
+                        yield _unpack(cache[key])
+                        continue
+                    except KeyError:  # its file has vanished since; what was in it is encoded again, all at once
+                        gone = {other: s for other, s in known.items() if other == key or other not in cache}
+                        crew.encode(gone, again.update)
+                        cache.update(again)
+                yield _unpack(again[key])
 
 
 def encode_sites(
