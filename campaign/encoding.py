@@ -215,6 +215,10 @@ def encode_ahead(
         X: designs.
         stage: told what is done and about how long the rest takes.
         what: what they are called.
+
+    Raises:
+        InvalidInput: a structure cannot be encoded.
+        KeyboardInterrupt: from outside; a note of it says how many structures are kept.
     """
     import torch
 
@@ -222,15 +226,20 @@ def encode_ahead(
 
     if not isinstance(encoder, SiteEncoder):
         return
-    begun = time.monotonic()
+    begun, kept = time.monotonic(), f"no {what} are encoded yet"
 
     def told(done: int, total: int | None) -> None:
+        nonlocal kept
+        kept = f"{done:,} of {total:,} {what} are encoded and kept; the same command goes on from there"
         left = (time.monotonic() - begun) / max(done, 1) * ((total or done) - done)
         stage(f"encoded {done:,} of {total:,} {what}" + (f", about {left:.0f} s more" if left > 1 else ""))
 
     try:
         with _one_at_a_time:
             encoder.encode(torch.from_numpy(X), told)
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"interrupted: {kept}")
+        raise
     except (ValueError, BrokenProcessPool) as error:
         raise InvalidInput(
             Problem("encoder", str(error), "correct the encoder, or the structure, in the spec")
