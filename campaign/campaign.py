@@ -62,6 +62,7 @@ class Campaign:
 
         loaded = spec if isinstance(spec, CampaignSpec) else load_spec(Path(spec))
         place = folder or (Path() if isinstance(spec, CampaignSpec) else Path(spec).parent)
+        loaded = loaded.anchored(place)
         contents = read_sources(loaded, place)
         space = build_space(loaded.space, contents)
         check_files(loaded, space, contents)  # before anything is written

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from campaign.grammar import Choice, Frozen, Whole
 from campaign.routes import route_encoder
 from campaign.spaces import Space, StructureSpace
 from campaign.spaces.product import route_of
+from campaign.spaces.slab.composed import CompositionSpace
 from campaign.spaces.slab.space import SlabSpace
 from campaign.spaces.slab.spec import Length
 from db.errors import InvalidInput, Problem
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 """Processes that encode structures."""
+MOST_PARTS = 16
+"""Decorations whose predictions can be averaged: a kernel compares all those of one candidate with all of another."""
 KEPT = 2
 """Encoders kept in memory with what they encoded: those of the present campaign, for round after round."""
 
@@ -42,12 +46,23 @@ class _Sites(Frozen):
     all."""
     cutoff: Length = 3.5
     """With `near`: how near, in angstrom; 3.5 if left out."""
+    ensemble: Literal["union", "mean"] = "union"
+    """Where a candidate is a composition, what is predicted of its decorations: with `union`, the default, one value of
+    the union of their sites; with `mean`, the mean of the values of each, at most 16."""
 
     def choice(self, space: Space) -> SiteChoice:
         """The choice of sites on a space."""
         from surrogates.encoders.sites import SiteChoice
 
         return SiteChoice(self.sites or ("sublattice" if isinstance(space, SlabSpace) else "all"), self.cutoff)
+
+    def anchored(self, folder: Path) -> Self:
+        """The same with its files as seen from a folder; it has none."""
+        return self
+
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of it; by default nothing."""
+        return ()
 
 
 class CHGNetEncoder(_Sites):
@@ -67,8 +82,8 @@ class UMAEncoder(_Sites):
 
     type: Literal["uma"] = "uma"
     checkpoint: str
-    """A checkpoint file, found from the current folder, or the name of a model to be downloaded, such as `uma-s-1p2`; a
-    trusted one, for loading it runs code."""
+    """A checkpoint file, found from the folder of the spec, or the name of a model to be downloaded, such as
+    `uma-s-1p2`; a trusted one, for loading it runs code."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """SHA-256 that the file must have, 64 hexadecimal digits; not checked if left out."""
     task: Literal["oc20", "omat", "omol", "odac", "omc"] = "oc20"
@@ -83,6 +98,27 @@ class UMAEncoder(_Sites):
         from surrogates.encoders.uma import UMAPotential
 
         return UMAPotential(self.checkpoint, task=self.task, charge=self.charge, spin=self.spin, sha256=self.sha256)
+
+    def anchored(self, folder: Path) -> UMAEncoder:
+        """The same with the checkpoint's path as seen from a folder; a name of a model stays as it is."""
+        path = folder / self.checkpoint
+        if not (path.is_file() or path.suffix == ".pt" or Path(self.checkpoint).name != self.checkpoint):
+            return self
+        return self.model_copy(update={"checkpoint": str(path.resolve())})
+
+    def notes(self) -> tuple[str, ...]:
+        """Which file it is, where the spec does not say."""
+        if self.sha256 is not None:
+            return ()
+        path = Path(self.checkpoint)
+        if not path.is_file():
+            how = "give the path of the file, and its `sha256`, under `encoder`"
+            return (
+                f"warning: the model {self.checkpoint} is downloaded by its name, whatever it holds; to pin it, {how}",
+            )
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return (f"warning: the checkpoint {path.name} is not pinned; write `sha256: {digest}` under `encoder`",)
 
 
 AnyEncoder = Annotated[CHGNetEncoder | UMAEncoder, Field(discriminator="type"), Choice()]
@@ -118,11 +154,18 @@ def site_encoder(space: StructureSpace, encoder: CHGNetEncoder | UMAEncoder, art
         found = _kept.pop(key, None)
         if found is None:
             cache = FeatureCache(artifacts / "features")
-            found = SiteEncoder(space.structures, potential_of(encoder), encoder.choice(space), cache, WORKERS)
+            parts = _parts(space, encoder)
+            potential, choice = potential_of(encoder), encoder.choice(space)
+            found = SiteEncoder(space.structures, potential, choice, cache, WORKERS, parts)
         _kept[key] = found  # the latest comes last
         for old in list(_kept)[:-KEPT]:
             del _kept[old]
     return found
+
+
+def _parts(space: StructureSpace, encoder: CHGNetEncoder | UMAEncoder) -> int | None:
+    """Decorations that a candidate has at most, if the mean of their predictions is to be predicted."""
+    return space.largest_ensemble if encoder.ensemble == "mean" and isinstance(space, CompositionSpace) else None
 
 
 def potential_of(encoder: CHGNetEncoder | UMAEncoder) -> Potential:
@@ -141,10 +184,15 @@ def check_encoder(space: Space, encoder: CHGNetEncoder | UMAEncoder) -> None:
     """Check that the encoder of a spec can be had, and that its choice of sites finds some in every structure.
 
     Raises:
-        InvalidInput: it cannot, or finds none in a first candidate or in what explaining one turns it into.
+        InvalidInput: it cannot, finds none in a first candidate or in what explaining one turns it into, or the mean
+            would be of too many decorations.
     """
     if not isinstance(space, StructureSpace):
         return
+    if (parts := _parts(space, encoder) or 1) > MOST_PARTS:
+        what = f"a composition has up to {parts} decorations, and the mean can be of {MOST_PARTS}"
+        fix = f"write `per_composition: {MOST_PARTS}` or less under space, or `ensemble: union`"
+        raise InvalidInput(Problem("encoder.ensemble", what, fix))
     potential_of(encoder)
     first = int(space.X(np.zeros(1, dtype=np.int64))[0, 0])
     changed = [change.x for change in space.reversion(first)] if isinstance(space, SlabSpace) else []
@@ -154,6 +202,11 @@ def check_encoder(space: Space, encoder: CHGNetEncoder | UMAEncoder) -> None:
                 encoder.choice(space).sites(structure)
     except ValueError as error:
         raise InvalidInput(Problem("encoder.sites", str(error), "choose `sublattice` or `all` sites")) from error
+
+
+def encoder_notes(space: Space, encoder: CHGNetEncoder | UMAEncoder) -> tuple[str, ...]:
+    """What a user should know of the encoder of a spec; nothing where the space needs none."""
+    return encoder.notes() if isinstance(space, StructureSpace) else ()
 
 
 def encode_ahead(
@@ -166,6 +219,10 @@ def encode_ahead(
         X: designs.
         stage: told what is done and about how long the rest takes.
         what: what they are called.
+
+    Raises:
+        InvalidInput: a structure cannot be encoded.
+        KeyboardInterrupt: from outside; a note of it says how many structures are kept.
     """
     import torch
 
@@ -173,15 +230,20 @@ def encode_ahead(
 
     if not isinstance(encoder, SiteEncoder):
         return
-    begun = time.monotonic()
+    begun, kept = time.monotonic(), f"no {what} are encoded yet"
 
     def told(done: int, total: int | None) -> None:
+        nonlocal kept
+        kept = f"{done:,} of {total:,} {what} are encoded and kept; the same command goes on from there"
         left = (time.monotonic() - begun) / max(done, 1) * ((total or done) - done)
         stage(f"encoded {done:,} of {total:,} {what}" + (f", about {left:.0f} s more" if left > 1 else ""))
 
     try:
         with _one_at_a_time:
             encoder.encode(torch.from_numpy(X), told)
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"interrupted: {kept}")
+        raise
     except (ValueError, BrokenProcessPool) as error:
         raise InvalidInput(
             Problem("encoder", str(error), "correct the encoder, or the structure, in the spec")

@@ -7,8 +7,60 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from campaign.spaces import Space
+
+Indices = NDArray[np.int64]
+CHUNK = 65_536
+"""Candidates whose strata are found at once."""
+
 SAMPLE = 4000
-"""Candidates among which a first batch is spread, drawn evenly from the space."""
+"""Candidates among which a first batch is spread, drawn from every stratum."""
+
+
+def drawn(space: Space, size: int, seed: int | Sequence[int], only: Indices | None = None) -> Indices:
+    """At most `size` candidates, ascending, of every stratum, each drawn evenly; all where there are no more.
+
+    Half of them are shared equally among the strata, and a stratum that is smaller than its share is drawn as a whole;
+    the other half goes by how many are left. Memory is `size` for each stratum.
+
+    Args:
+        space: where they are from.
+        size: how many.
+        seed: of the draw.
+        only: draw among these positions.
+    """
+    total = space.count if only is None else len(only)
+    if total <= size:
+        return np.arange(total) if only is None else only
+    rng = np.random.default_rng(seed)
+    counts: dict[str, int] = {}
+    kept: dict[str, tuple[NDArray[np.float64], Indices]] = {}
+    for start in range(0, total, CHUNK):
+        stop = min(start + CHUNK, total)
+        piece = np.arange(start, stop) if only is None else only[start:stop]
+        names, which = np.unique(space.stratum(piece), return_inverse=True)
+        lots = rng.random(len(piece))
+        for i, name in enumerate(names.tolist()):
+            mine = which == i
+            counts[name] = counts.get(name, 0) + int(mine.sum())
+            before, found = kept.get(name, (np.empty(0), np.empty(0, dtype=np.int64)))
+            lot, found = np.concatenate([before, lots[mine]]), np.concatenate([found, piece[mine]])
+            least = np.argsort(lot, kind="stable")[:size]
+            kept[name] = lot[least], found[least]
+    shares = _shares(np.array([counts[name] for name in kept]), size)
+    return np.sort(np.concatenate([found[:n] for n, (_, found) in zip(shares, kept.values(), strict=True)]))
+
+
+def _shares(counts: Indices, size: int) -> list[int]:
+    """How many of each stratum, given how many there are; they sum to `size`, of which there are more."""
+    shares, left = np.zeros_like(counts), size // 2
+    for rank, i in enumerate(np.argsort(counts, kind="stable")):
+        shares[i] = min(counts[i], left // (len(counts) - rank))
+        left -= int(shares[i])
+    rest = counts - shares
+    bounds = np.concatenate([[0], np.cumsum(rest) * (size - int(shares.sum())) // rest.sum()])
+    found: list[int] = (shares + np.diff(bounds)).tolist()
+    return found
 
 
 def spread(X: NDArray[np.float64], strata: Sequence[str], q: int, *, taken: NDArray[np.float64]) -> list[int]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from acquisition.shortlist import FINALISTS, JOINT_LIMIT, Promise
 from campaign.belief import Belief, belief_score, believe, learnable
 from campaign.encoding import encode_ahead, site_encoder
+from campaign.filling import drawn
 from campaign.filters import Sieve, Tally
 from campaign.spaces import StructureSpace
 from campaign.spaces.base import Floats
@@ -102,7 +103,7 @@ def open_sample(
     again: bool = False,
     tally: Tally | None = None,
 ) -> Indices:
-    """At most `size` open candidates drawn evenly, ascending; all of a space that has no more. Memory is `size`.
+    """At most `size` open candidates of every stratum, ascending; all of a space that has no more. See `drawn`.
 
     Args:
         state: the campaign.
@@ -115,20 +116,17 @@ def open_sample(
     total = state.space.count if only is None else len(only)
     spare = size + len(state.tried(again=again))  # enough are open whatever is closed, unless filters take out more
     while True:
-        drawn, some = Tally(), only
+        lost, some = Tally(), only
         if total > 2 * spare:
-            draw = np.sort(np.random.default_rng(seed).choice(total, spare, replace=False, shuffle=False))
-            some = draw if only is None else only[draw]
-        chunks = list(open_chunks(state, only=some, again=again, tally=drawn))
+            some = drawn(state.space, spare, seed, only)
+        chunks = list(open_chunks(state, only=some, again=again, tally=lost))
         indices = np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int64)
         if len(indices) >= size or some is only:
             break
         spare *= 4
     if tally is not None:
-        tally.add(drawn)
-    if len(indices) <= size:
-        return indices
-    return np.sort(np.random.default_rng([seed, 1]).choice(indices, size, replace=False))
+        tally.add(lost)
+    return drawn(state.space, size, [seed, 1], indices)
 
 
 def screen(

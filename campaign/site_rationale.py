@@ -48,7 +48,7 @@ def explain_sites(
         The signed effect of each dopant, largest first, and whether it may be shown; the best substitutions; attention
         and leave-one-site-out beside them.
     """
-    back, swaps = space.reversion(x), space.swaps(x)
+    back, swaps = space.reversion(x), _swaps(space, x)
     if not back:
         none = {"gate": "withheld", "reason": "there is no dopant"}
         unit = belief.objective.unit
@@ -96,7 +96,12 @@ def changed(space: SlabSpace, X: Array) -> Array:
 
 
 def _changes(space: SlabSpace, x: int) -> list[int]:
-    return [change.x for change in (*space.reversion(x), *space.swaps(x))]
+    return [change.x for change in (*space.reversion(x), *_swaps(space, x))]
+
+
+def _swaps(space: SlabSpace, x: int) -> list[Change]:
+    """One dopant exchanged for another, where the space allows what comes of it."""
+    return [change for change in space.swaps(x) if space.allows(change.x)]
 
 
 def contrast(weights: Array, mean: Array, covariance: Array) -> tuple[Array, Array]:

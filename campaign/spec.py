@@ -22,7 +22,7 @@ from campaign.grammar import Choice, Flag, Frozen, Number, Whole, fault, faults,
 from campaign.outcomes import Labels, OutcomeConstraint, label_faults
 from campaign.prices import Costs
 from campaign.quantities import NUMBER_OR_QUANTITY, Condition, Quantity, difference, in_unit, known_unit
-from campaign.spaces import AnySpace, Process, ProcessSequence, Product, Space, variables
+from campaign.spaces import AnySpace, DopedSlab, Process, ProcessSequence, Product, Space, variables
 from campaign.spaces.base import ELEMENTS
 from campaign.stop_spec import Stop
 from campaign.words import listed, shown, suggestion
@@ -208,6 +208,13 @@ class RecipeModel(Frozen):
     def recipe(self) -> dict[str, Any]:
         """As `surrogates.recipes.recipe_from` takes it."""
         return {**self.settings, "type": self.type}
+
+    @property
+    def averages(self) -> bool:
+        """Whether it can learn the mean of what it says of an ensemble's structures."""
+        from surrogates.recipes import recipe_from
+
+        return recipe_from(self.recipe).averages
 
 
 class Portfolio(Frozen):
@@ -448,10 +455,29 @@ class CampaignSpec(Frozen):
             faults([(("explain",), what, "leave it out")])
         return self
 
+    @model_validator(mode="after")
+    def _ensemble_fits(self) -> CampaignSpec:
+        if self.encoder.ensemble == "mean":
+            found: list[tuple[tuple[str, ...], str, str]] = []
+            if not isinstance(self.space, DopedSlab) or self.space.candidate != "composition":
+                what = "a candidate of this space is no ensemble, and there is nothing to average"
+                fix = "leave it out, or write `candidate: composition` in a space of the type doped_slab"
+                found.append((("encoder", "ensemble"), what, fix))
+            if isinstance(self.model, RecipeModel) and not self.model.averages:
+                what = f"{self.model.type} grows trees, which cannot learn the mean over an ensemble's decorations"
+                found.append((("model",), what, "use gp or a network, or write `ensemble: union` for the encoder"))
+            faults(found)
+        return self
+
     @property
     def explanation(self) -> ElementDirection | SiteReversion | NoExplanation:
         """How recommendations are explained, decided by the space where the spec does not say."""
         return self.explain or _EXPLANATIONS.get(self.space.type, ElementDirection)()
+
+    def anchored(self, folder: Path) -> CampaignSpec:
+        """The same with the encoder's checkpoint as seen from the folder of the spec."""
+        encoder = self.encoder.anchored(folder)
+        return self if encoder is self.encoder else self.model_copy(update={"encoder": encoder})
 
     def resolved(self) -> dict[str, Any]:
         """The whole spec as plain JSON values, defaults included; `load_spec` reads it back to an equal spec."""
@@ -479,7 +505,8 @@ def load_spec(source: Path | str | bytes | Mapping[str, Any], name: str | None =
             Problem(document.where(()), what, "begin with `spec_version: 1`; `siteloop init` writes an example")
         )
     try:
-        return CampaignSpec.model_validate(document.value)
+        spec = CampaignSpec.model_validate(document.value)
+        return spec.anchored(source.parent) if isinstance(source, Path) else spec
     except ValidationError as error:
         raise InvalidInput(problems(error, document, json_schema())) from None
 

@@ -54,6 +54,11 @@ class Bags:
     kind: Kind = "sites"
     """What tells samples apart: `sites`, their instances in any order; `composition`, how much there is of each label;
     `route`, their instances in order."""
+    part: Tensor | None = None
+    """Which part of the bag each instance belongs to, `n x k`, whole numbers from 0 on; what is predicted of the bag is
+    the mean of what is predicted of its parts. None where bags have no parts."""
+    parts: int = 1
+    """How many parts a bag has at most; the same for all bags that a model sees."""
 
     def __post_init__(self) -> None:
         if self.features.ndim != 3:
@@ -78,6 +83,7 @@ class Bags:
             raise ValueError(f"labels must be {k} names shared by all bags, or one tuple for each of {n} bags")
         if any(len(row) != k for row in names):
             raise ValueError(f"labels must name {k} instances, one for each column of the mask")
+        self._check_parts()
         for name, tensor in (("features", self.features), ("weights", self.weights), ("side", self.side)):
             if not torch.isfinite(tensor).all():
                 raise ValueError(f"{name} {_shape(tensor)} hold a number that is not finite")
@@ -86,6 +92,17 @@ class Bags:
         empty = (~(self.mask & (self.weights > 0)).any(1)).nonzero().flatten().tolist()
         if empty:
             raise ValueError(f"bag {empty[0]} has no instance with a weight above 0 ({len(empty)} such bags of {n})")
+
+    def _check_parts(self) -> None:
+        if self.part is None:
+            return
+        if self.part.shape != self.mask.shape or self.part.dtype != torch.int64:
+            raise ValueError(f"part must be {_shape(self.mask)} whole numbers like the mask, not {_shape(self.part)}")
+        if self.kind != "sites":
+            raise ValueError(f"only bags of sites have parts, not those of kind {self.kind!r}")
+        wrong = self.mask & ((self.part < 0) | (self.part >= self.parts))
+        if wrong.any():
+            raise ValueError(f"part holds {int(self.part[wrong][0])}, and a bag has at most {self.parts}, from 0 on")
 
     @classmethod
     def of(
@@ -133,17 +150,22 @@ class Bags:
         picked = rows.tolist()
         labels = self.labels if self.shared_labels is not None else tuple(self.labels[i] for i in picked)
         tensors = {name: getattr(self, name)[rows] for name in _TENSORS}
-        return Bags(**tensors, labels=labels, stratum=tuple(self.stratum[i] for i in picked), kind=self.kind)
+        part = None if self.part is None else self.part[rows]
+        stratum = tuple(self.stratum[i] for i in picked)
+        return Bags(**tensors, labels=labels, stratum=stratum, kind=self.kind, part=part, parts=self.parts)
 
     def to(self, target: torch.device | torch.dtype | str) -> Bags:
         """The same bags on a device, or with their numbers in a dtype; networks compute in that of the features."""
-        names = ("features", "weights", "side") if isinstance(target, torch.dtype) else _TENSORS
-        return replace(self, **{name: getattr(self, name).to(target) for name in names})
+        names = ("features", "weights", "side") if isinstance(target, torch.dtype) else (*_TENSORS, "part")
+        given = {name: getattr(self, name) for name in names}
+        return replace(self, **{name: tensor.to(target) for name, tensor in given.items() if tensor is not None})
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the content; equal content gives the same hash in every process."""
-        return content_hash(self.features, self.mask, self.weights, self.side, self.labels, self.stratum, self.kind)
+        parts = [] if self.part is None else [self.part, self.parts]
+        tensors = [getattr(self, name) for name in _TENSORS]
+        return content_hash(*tensors, self.labels, self.stratum, self.kind, *parts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,6 +74,8 @@ class Fitted:
             if found != expected:
                 what = "features an instance" if name == "features" else "columns of side information"
                 raise ValueError(f"bags with {found} {what} do not fit a model of {expected}")
+        if (bags.part is None) != (known.part is None) or bags.parts != known.parts:
+            raise ValueError(f"bags of {bags.parts} parts at most do not fit a model of {known.parts}")
         return bags
 
     def interval(self, bags: Bags, alpha: float, target: int = 0) -> Interval | Withheld:
@@ -144,6 +146,8 @@ class Fitted:
             "out_of_fold.predictions": seen.predictions,
             "out_of_fold.value": seen.value,
         }
+        if bags.part is not None:
+            tensors["bags.part"] = bags.part
         if problem.variance is not None:
             tensors["problem.variance"] = problem.variance
         for i, history in enumerate(problem.history):
@@ -158,6 +162,7 @@ class Fitted:
             "labels": bags.labels,
             "stratum": bags.stratum,
             "kind": bags.kind,
+            "parts": bags.parts,
             "groups": problem.groups,
             "history": [history.about() for history in problem.history],
             "out_of_fold": {name: getattr(seen, name) for name in ("stratum", "folds", "exchangeable", "share")},
@@ -181,7 +186,8 @@ def load(folder: Path | str) -> Fitted:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
-    bags = Bags(**part("bags."), labels=about["labels"], stratum=tuple(about["stratum"]), kind=about["kind"])
+    given: dict[str, Any] = {**part("bags."), "parts": about.get("parts", 1)}
+    bags = Bags(**given, labels=about["labels"], stratum=tuple(about["stratum"]), kind=about["kind"])
     problem = Problem(
         bags, tensors["problem.value"], tensors.get("problem.variance"), tuple(about["groups"]), tensors["problem.fold"]
     )
@@ -226,7 +232,8 @@ def fit(
     Raises:
         ValueError: bags and targets do not fit, a target has fewer than two exact values, a class is not 0 or 1, or
             the recipe needs a history and there is none.
-        UnsupportedError: pretrained weights, or a history, for a recipe that has no use for them.
+        UnsupportedError: pretrained weights, or a history, for a recipe that has no use for them, or bags of parts for
+            one that learns no means.
     """
     if strata is not None:
         bags = replace(bags, stratum=tuple(strata))
@@ -236,6 +243,8 @@ def fit(
         raise UnsupportedError(f"{recipe.type} has no weights that could be pretrained")
     if history and not recipe.uses_history:
         raise UnsupportedError(f"{recipe.type} cannot learn from earlier campaigns; use transfer")
+    if bags.part is not None and not recipe.averages:
+        raise UnsupportedError(f"{recipe.type} learns no means over the parts of bags; take gp or a network")
     problem, notes = _problem(bags, targets, recipe, seed)
     problem = replace(problem, history=tuple(history))
     if pretrained is not None:

@@ -9,7 +9,7 @@ applicability domain of nearest neighbours (Sheridan et al. 2004).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -79,7 +79,7 @@ class Guard:
     @classmethod
     def of(cls, problem: Problem) -> Guard:
         """The domain of training data; what occurs more than once, as replicates do, counts once."""
-        inputs = kernel_inputs(problem.bags, COMPONENTS)
+        inputs = kernel_inputs(replace(problem.bags, part=None), COMPONENTS)  # where a bag lies, not its parts
         Z = inputs(problem.bags).detach()
         extent = Z.amax(0) - Z.amin(0)
         scale = torch.where(extent > 0, extent, torch.ones_like(extent))

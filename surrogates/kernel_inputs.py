@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from surrogates.bags import Bags
 from surrogates.encoders.elements import principal_axes, smooth_sqrt
+from surrogates.parts import Parts
 
 CONTENT = 8
 """At most so many principal components of the mean features."""
@@ -20,11 +21,16 @@ class KernelInputs(Protocol):
 
     @property
     def widths(self) -> tuple[int, int, int]:
-        """Number of square roots of fractions, of principal components and of side columns."""
+        """Number of square roots of fractions, of principal components and of side columns; of a part if there are."""
+        ...
+
+    @property
+    def parts(self) -> int | None:
+        """How many parts a bag has at most, if its inputs are those of its parts and their shares; else None."""
         ...
 
     def __call__(self, bags: Bags) -> Tensor:
-        """The inputs of each bag, `n x sum(widths)`, float64."""
+        """The inputs of each bag, `n x sum(widths)`, float64; with `m` parts, `n x (m sum(widths) + m)`."""
         ...
 
 
@@ -35,6 +41,8 @@ def kernel_inputs(bags: Bags, components: int) -> KernelInputs:
         bags: those that are learned from; the scale of mean features is theirs.
         components: at most so many principal components of the descriptors of a composition.
     """
+    if bags.part is not None:
+        return PartInputs.of(bags)
     found = CompositionInputs.of(bags, components)
     return found if bags.kind == "composition" and any(found.widths) else ContentInputs.of(bags)
 
@@ -51,6 +59,7 @@ class CompositionInputs:
     """Number of side columns."""
     components: int
     """At most so many principal components."""
+    parts: ClassVar[None] = None
 
     @classmethod
     def of(cls, bags: Bags, components: int) -> CompositionInputs:
@@ -110,6 +119,7 @@ class ContentInputs:
     """Range of each side column, `s`; 1 if it does not vary."""
     features: int
     """Width of an instance."""
+    parts: ClassVar[None] = None
 
     @classmethod
     def of(cls, bags: Bags) -> ContentInputs:
@@ -152,6 +162,42 @@ class ContentInputs:
             )
         components = (_content(bags) - self.centre) @ self.axes
         return torch.cat([components, (bags.side.double() - self.shift) / self.scale], dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class PartInputs:
+    """The inputs of each part of a bag, one after the other, and then the share of each part in the bag.
+
+    `surrogates.kernels.PartKernel` makes the covariance of means over parts of them.
+    """
+
+    each: ContentInputs
+    """The inputs of a part as a bag of its own."""
+    parts: int
+    """How many parts a bag has at most; a bag that has fewer repeats one with a share of 0."""
+
+    @classmethod
+    def of(cls, bags: Bags) -> PartInputs:
+        """The inputs that bags like these have."""
+        parts = Parts.of(bags)
+        return cls(ContentInputs.of(parts.apart(bags)[parts.share.flatten() > 0]), bags.parts)
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """Those of a part."""
+        return self.each.widths
+
+    def __call__(self, bags: Bags) -> Tensor:
+        """The inputs of each bag.
+
+        Raises:
+            ValueError: the bags are of another kind, or have no or other parts.
+        """
+        if bags.part is None or bags.parts != self.parts:
+            raise ValueError(f"bags of {bags.parts} parts at most do not fit a model of {self.parts}")
+        parts = Parts.of(bags)
+        inputs = self.each(parts.apart(bags)).unflatten(0, parts.share.shape)
+        return torch.cat([inputs.flatten(1), parts.share], dim=1)
 
 
 def _content(bags: Bags) -> Tensor:

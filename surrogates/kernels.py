@@ -17,6 +17,7 @@ Gamma(2, 2) prior of ours: mode a half each.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from botorch.models.transforms.input import InputTransform
@@ -28,6 +29,9 @@ from torch import Tensor
 
 from surrogates.encoders.base import Encoder
 from surrogates.kernel_inputs import KernelInputs
+
+BLOCK = 1 << 24
+"""Covariances of parts that are in memory together."""
 
 
 def composition_kernel(widths: tuple[int, int, int], *, additive_side: bool = False) -> Kernel:
@@ -48,6 +52,48 @@ def composition_kernel(widths: tuple[int, int, int], *, additive_side: bool = Fa
     for term in terms[1:]:
         kernel = kernel + term
     return kernel if factor is None else kernel * factor
+
+
+def kernel_of(inputs: KernelInputs, *, additive_side: bool = False) -> Kernel:
+    """The kernel over what these inputs give of bags, or of the parts of bags."""
+    kernel = composition_kernel(inputs.widths, additive_side=additive_side)
+    return kernel if inputs.parts is None else PartKernel(kernel, inputs.parts)
+
+
+class PartKernel(Kernel):
+    """Covariance of means over the parts of bags: inner products of kernel mean embeddings (Smola et al. 2007).
+
+        K(x, x') = sum_ij s_i s'_j k(z_i, z'_j)
+
+    with z_i and s_i the inputs and the share of the parts, `m` of them, one after the other in x. A process on parts
+    with the kernel k, seen through the linear map that takes their mean, is a process on bags with this one.
+    """
+
+    has_lengthscale = False
+
+    def __init__(self, each: Kernel, parts: int) -> None:
+        super().__init__()
+        self.each = each
+        self.parts = parts
+
+    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: Any) -> Tensor:
+        """The covariance of `... x n x d` and `... x n' x d`, a few rows at a time; or, of as many, its diagonal."""
+        (z1, s1), (z2, s2) = self._apart(x1), self._apart(x2)
+        if diag:
+            return (s1.unsqueeze(-1) * self.each(z1, z2).to_dense() * s2.unsqueeze(-2)).sum((-2, -1))
+        numbers = z1.shape[:-3].numel() * z2.shape[:-1].numel() * self.parts
+        rows = max(1, BLOCK // max(1, numbers))
+        found = [x1.new_zeros(*torch.broadcast_shapes(x1.shape[:-2], x2.shape[:-2]), 0, x2.shape[-2])]
+        for z, s in zip(z1.split(rows, -3), s1.split(rows, -2), strict=True):
+            pairs = self.each(z.flatten(-3, -2), z2.flatten(-3, -2)).to_dense()
+            means = (pairs.unflatten(-1, s2.shape[-2:]) * s2.unsqueeze(-3)).sum(-1)
+            found.append((means.unflatten(-2, s.shape[-2:]) * s.unsqueeze(-1)).sum(-2))
+        return torch.cat(found, dim=-2)
+
+    def _apart(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs of the parts, `... x n x m x d`, and their shares, `... x n x m`."""
+        z, s = x[..., : -self.parts], x[..., -self.parts :]
+        return z.unflatten(-1, (self.parts, -1)), s
 
 
 def homoscedastic_noise() -> GaussianLikelihood:

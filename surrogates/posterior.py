@@ -16,7 +16,7 @@ from surrogates.bags import Bags
 from surrogates.conditioning import GaussianBelief, interleaved
 from surrogates.encoders.base import Encoder
 from surrogates.kernel_inputs import kernel_inputs
-from surrogates.kernels import composition_kernel
+from surrogates.kernels import kernel_of
 from surrogates.likelihood import JITTER, log_normal_density, log_prior, maximise
 from surrogates.networks.heads import Head
 from surrogates.recipes.base import Problem
@@ -98,7 +98,7 @@ class ResidualProcess(nn.Module):
             self.deviation = missed.sum(0) / (held.sum(0) - 1).clamp_min(1) / self.scale**2
             self.Z = self.inputs(bags)
         self.known_noise = None if known is None else float(known[rows].mean())
-        self.kernel: Kernel = composition_kernel(self.inputs.widths)
+        self.kernel: Kernel = kernel_of(self.inputs)
         self.log_c = nn.Parameter(torch.zeros((), dtype=torch.float64), requires_grad=self.several)
         self.log_a = nn.Parameter(torch.zeros((), dtype=torch.float64), requires_grad=known is None)
         self.notes = maximise(self._log_score, self, len(self.residual))

@@ -29,7 +29,7 @@ from torch import Tensor
 from surrogates.bags import Bags, content_hash
 from surrogates.encoders.base import Encoder
 from surrogates.kernel_inputs import KernelInputs, kernel_inputs
-from surrogates.kernels import Encode, composition_kernel
+from surrogates.kernels import Encode, kernel_of
 from surrogates.likelihood import JITTER, log_prior, maximise
 
 JEFFREYS = 0.5
@@ -153,7 +153,7 @@ def learn_success(bags: Bags, made: Sequence[bool]) -> Success:
         raise ValueError(f"of {len(outcome)} syntheses all or none failed; some of both are needed to tell them apart")
     inputs = kernel_inputs(bags, COMPONENTS)
     Z = inputs(bags).detach()
-    kernel = composition_kernel(inputs.widths)
+    kernel = kernel_of(inputs)
     notes = maximise(lambda: _log_evidence(kernel, Z, outcome) + log_prior(kernel), kernel, len(outcome))
     kernel.eval().requires_grad_(False)
     mean, covariance = _prior(kernel, Z, outcome)

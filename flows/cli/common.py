@@ -75,6 +75,8 @@ def table(*columns: str) -> Table:
 def stages(seconds: float) -> Iterator[Callable[[str], None]]:
     """Report work that is longer than two seconds on stderr, stage by stage, with the time left as estimated.
 
+    What an interruption has to say of it, such as what is kept, is reported too.
+
     Args:
         seconds: estimate for the whole.
     """
@@ -88,7 +90,12 @@ def stages(seconds: float) -> Iterator[Callable[[str], None]]:
             note(f"{name} ... ({now - begun:.0f} s so far, about {max(seconds - now + begun, 1):.0f} s left)")
             told = now
 
-    yield stage
+    try:
+        yield stage
+    except KeyboardInterrupt as stop:
+        for remark in getattr(stop, "__notes__", ()):
+            note(remark)
+        raise
 
 
 @contextmanager

@@ -31,6 +31,7 @@ def validate(
     as_json: Json = False,
 ) -> None:
     """Check a spec, count its space without building it, and say what a round will cost."""
+    from campaign.encoding import encoder_notes
     from campaign.filters import Sieve, preview
     from campaign.history import check_histories
     from campaign.labels import check_files
@@ -44,14 +45,14 @@ def validate(
     space = build_space(loaded.space, files)
     check_files(loaded, space, files)
     check_histories(None, loaded, space, files)
-    cost = estimate_of(space)
+    cost, notes = estimate_of(space), (*space.notes(), *encoder_notes(space, loaded.encoder))
     if as_json:
         emit(
             {
                 "valid": True,
                 "count": space.count,
                 "strata": space.strata(),
-                "notes": space.notes(),
+                "notes": notes,
                 "estimate": asdict(cost),
                 "filters": preview(Sieve(loaded.filters, space, files)),
                 "spec": loaded.resolved(),
@@ -66,7 +67,7 @@ def validate(
     say()
     for stratum, size in space.strata().items():
         say(f"  {stratum}: {size:,} candidates")
-    for line in (*space.notes(), *preview(Sieve(loaded.filters, space, files)), _price(cost)):
+    for line in (*notes, *preview(Sieve(loaded.filters, space, files)), _price(cost)):
         say(f"  {line}")
     say()
     say("In full, with defaults:")

@@ -39,12 +39,13 @@ def whole_numbers(X: Tensor, count: int | None = None) -> list[int]:
 
 
 def contents(bags: Bags) -> list[bytes]:
-    """A key of what each bag holds: its instances with their weights, in order, and its side information.
+    """A key of what each bag holds: its instances with their weights and parts, in order, and its side information.
 
     Padding, the stratum, the labels and the dtype do not count.
     """
     features, weights, side = (t.detach().cpu().double() for t in (bags.features, bags.weights, bags.side))
-    rows = torch.cat([features, weights.unsqueeze(-1)], dim=-1)
+    columns = [weights] if bags.part is None else [weights, bags.part.detach().cpu().double()]
+    rows = torch.cat([features, torch.stack(columns, dim=-1)], dim=-1)
     mask = bags.mask.cpu()
     return [
         sha256(torch.cat([rows[i][mask[i]].flatten(), side[i]]).numpy().tobytes()).digest() for i in range(len(bags))

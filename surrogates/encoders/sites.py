@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Generator, Iterable, MutableMapping, Sequence, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
@@ -65,9 +65,9 @@ def stream_sites(
     """Features of structures, in order, a batch of 1,024 in memory at a time.
 
     What the cache lacks is encoded, once where structures are equal, in chunks of 8 over worker processes, and stored
-    chunk by chunk. An exception, KeyboardInterrupt included, waits for the chunks that are being encoded and stores
-    them too. The result does not depend on the number of workers. Workers are started afresh, so a script that
-    encodes must start under `if __name__ == "__main__":`.
+    chunk by chunk; what vanishes from the cache before it is read is encoded again. An exception, KeyboardInterrupt
+    included, waits for the chunks that are being encoded and stores them too. The result does not depend on the number
+    of workers. Workers are started afresh, so a script that encodes must start under `if __name__ == "__main__":`.
 
     Args:
         structures: any number; they may be made as they are needed.
@@ -104,7 +104,18 @@ def stream_sites(
             missing = {key: s for key, s in zip(keys, batch, strict=True) if key not in cache}
             advance(len(batch) - len(missing))
             crew.encode(missing, store)
-            yield from (_unpack(cache[key]) for key in keys)
+            known = dict(zip(keys, batch, strict=True))
+            again: dict[str, Tensor] = {}
+            for key in keys:
+                if key not in again:
+                    try:
+                        yield _unpack(cache[key])
+                        continue
+                    except KeyError:  # its file has vanished since; what was in it is encoded again, all at once
+                        gone = {other: s for other, s in known.items() if other == key or other not in cache}
+                        crew.encode(gone, again.update)
+                        cache.update(again)
+                yield _unpack(again[key])
 
 
 def encode_sites(
@@ -193,6 +204,8 @@ class SiteBag:
     """Names of the `k` sites."""
     energy: float
     """eV/atom, the mean over the decorations."""
+    part: Tensor
+    """Which of the decorations each site is of, `k`, from 0 on."""
 
     @classmethod
     def of(cls, structures: Sequence[Structure], features: Sequence[SiteFeatures], choice: SiteChoice) -> SiteBag:
@@ -204,7 +217,7 @@ class SiteBag:
         """
         if not structures:
             raise ValueError("a candidate must have at least one structure")
-        parts, labels = [], []
+        parts, labels, sizes = [], [], []
         for structure, encoded in zip(structures, features, strict=True):
             if len(encoded.features) != len(structure):
                 raise ValueError(
@@ -212,13 +225,15 @@ class SiteBag:
                 )
             chosen = choice.sites(structure)
             parts.append(encoded.features[torch.from_numpy(chosen)])
+            sizes.append(len(chosen))
             for site in chosen.tolist():
                 label = structure[site].properties.get("label")
                 if label is None:
                     raise ValueError(f"site {site} of {structure.formula} lacks the property 'label', its name")
                 labels.append(str(label))
         energy = sum(encoded.energy for encoded in features) / len(structures)
-        return cls(torch.cat(parts), 1 / len(structures), tuple(labels), energy)
+        part = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+        return cls(torch.cat(parts), 1 / len(structures), tuple(labels), energy, part)
 
 
 def site_bags(
@@ -247,8 +262,14 @@ def site_bags(
     return padded([SiteBag.of(group, encoded, choice) for group, encoded in found], stratum)
 
 
-def padded(bags: Sequence[SiteBag], stratum: Sequence[str] | None = None) -> Bags:
+def padded(bags: Sequence[SiteBag], stratum: Sequence[str] | None = None, parts: int | None = None) -> Bags:
     """Bags of different numbers of sites in one; where there is no site the label is "".
+
+    Args:
+        bags: of each candidate.
+        stratum: of each candidate; by default all are in "".
+        parts: how many decorations a candidate has at most, where they are to be the parts of its bag, so that the mean
+            of their predictions is predicted; by default the bag is their union.
 
     Raises:
         ValueError: there is no bag, or as of Bags.
@@ -258,13 +279,16 @@ def padded(bags: Sequence[SiteBag], stratum: Sequence[str] | None = None) -> Bag
     counts = torch.tensor([len(bag.labels) for bag in bags])
     width = int(counts.max())
     mask = torch.arange(width) < counts.unsqueeze(1)
-    return Bags.of(
+    found = Bags.of(
         pad_sequence([bag.features for bag in bags], batch_first=True),
         mask=mask,
         weights=mask * torch.tensor([[bag.weight] for bag in bags]),
         labels=tuple(bag.labels + ("",) * (width - len(bag.labels)) for bag in bags),
         stratum=stratum,
     )
+    if parts is None:
+        return found
+    return replace(found, part=pad_sequence([bag.part for bag in bags], batch_first=True), parts=parts)
 
 
 class _Crew:

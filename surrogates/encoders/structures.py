@@ -33,6 +33,9 @@ class SiteEncoder:
     """Where features of all sites are kept, as of `stream_sites`."""
     workers: int = 2
     """Processes that encode."""
+    parts: int | None = None
+    """How many decorations a candidate has at most, where the mean of their predictions is to be predicted; None where
+    they are seen as one, the union of their sites."""
     _bags: dict[int, SiteBag] = field(default_factory=dict, init=False, repr=False)
     _known: dict[bytes, int] = field(default_factory=dict, init=False, repr=False)
 
@@ -44,7 +47,7 @@ class SiteEncoder:
             UnsupportedError: X asks for gradients.
         """
         self.encode(X)
-        return padded([self._bags[x] for x in whole_numbers(X)], stratum)
+        return padded([self._bags[x] for x in whole_numbers(X)], stratum, self.parts)
 
     def encode(self, X: Tensor, progress: Progress | None = None) -> None:
         """Encode candidates `... x 1` that were not yet, so that nobody waits for them later.
@@ -61,7 +64,7 @@ class SiteEncoder:
         if not missing:
             return
         for x, bag in self._encoded(missing, progress and self._of_all(missing, progress)):
-            (key,) = contents(padded([bag]))
+            (key,) = contents(padded([bag], parts=self.parts))
             self._known.setdefault(key, x)
             self._bags[x] = bag
 

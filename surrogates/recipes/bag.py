@@ -17,8 +17,9 @@ from torch.nn.functional import silu
 
 from surrogates.bags import Bags
 from surrogates.conformal import Score
-from surrogates.ensemble import Ensemble, standardise, train_ensemble
+from surrogates.ensemble import BagNetwork, Ensemble, standardise, train_ensemble
 from surrogates.networks.heads import HEADS, Head, HeadName
+from surrogates.networks.parts import PartNetwork
 from surrogates.recipes.base import Learned, Problem, Recipe, Trained
 from surrogates.training import TRAINED, Parameters, Schedule
 
@@ -180,9 +181,9 @@ class BagRecipe(Recipe):
     def network(self, **sizes: Any) -> PooledNetwork:
         """The network with the recipe's settings; sizes are the fields of `PooledNetwork`."""
 
-    def _network(self, problem: Problem) -> PooledNetwork:
+    def _network(self, problem: Problem) -> BagNetwork:
         features, side = problem.bags.features.shape[2], problem.bags.side.shape[1]
-        return self.network(
+        network = self.network(
             features=features,
             side=side,
             targets=problem.value.shape[1],
@@ -190,6 +191,7 @@ class BagRecipe(Recipe):
             instance_encoder=self.instance_encoder,
             head_name=self.head,
         )
+        return network if problem.bags.part is None else PartNetwork(network)
 
     def train(self, problem: Problem, seed: int) -> Trained:
         """Train all members in one batched computation."""

@@ -130,6 +130,11 @@ class Recipe(ABC):
         if self.own_correction < 1:
             raise ValueError(f"own_correction must be at least 1, not {self.own_correction}")
 
+    @property
+    def averages(self) -> bool:
+        """Whether it can learn of a bag the mean of what it says of the bag's parts."""
+        return True
+
     @abstractmethod
     def train(self, problem: Problem, seed: int) -> Trained:
         """Learn; a pure function of its arguments."""

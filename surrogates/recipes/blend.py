@@ -82,6 +82,11 @@ class Blend(Recipe):
         """The recipes that are blended."""
         return tuple(self.recipes)  # type: ignore[arg-type]
 
+    @property
+    def averages(self) -> bool:
+        """Whether each of its recipes can."""
+        return all(part.averages for part in self.parts)
+
     def to_json(self) -> dict[str, Any]:
         """Type tag and settings, the recipes by theirs."""
         return {**super().to_json(), "recipes": [part.to_json() for part in self.parts]}

@@ -157,6 +157,11 @@ class Forest(Recipe):
         if self.refit and self.calibration != "cross":
             raise ValueError(f"refit goes with calibration cross, not with {self.calibration}")
 
+    @property
+    def averages(self) -> bool:
+        """No: a tree is grown towards the value of each row, and that of a part is not known."""
+        return False
+
     def train(self, problem: Problem, seed: int) -> Trained:
         """Grow a forest without each fold and, for a refit or without folds, one on everything."""
         x, y = forest_inputs(problem.bags), problem.value[:, 0]

@@ -21,7 +21,7 @@ from surrogates.bags import Bags
 from surrogates.conformal import Score
 from surrogates.encoders.base import Encoder
 from surrogates.kernel_inputs import KernelInputs, kernel_inputs
-from surrogates.kernels import Encode, composition_kernel, homoscedastic_noise
+from surrogates.kernels import Encode, homoscedastic_noise, kernel_of
 from surrogates.likelihood import JITTER, log_normal_density, log_prior, maximise
 from surrogates.marginals import joint, marginals
 from surrogates.quantiles import MEDIAN, normal_quantiles
@@ -138,7 +138,7 @@ class GP(Recipe):
 
     def parts(self, inputs: KernelInputs, problem: Problem) -> Parts:
         """What the process is made of, at the mode of its priors."""
-        return Parts(composition_kernel(inputs.widths, additive_side=self.additive_side))
+        return Parts(kernel_of(inputs, additive_side=self.additive_side))
 
     def maximise(self, model: SingleTaskGP) -> tuple[str, ...]:
         """Fit the hyperparameters to the model's training data; returns notes on what failed."""

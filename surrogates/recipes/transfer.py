@@ -106,6 +106,11 @@ class TransferInputs:
         """Of the new campaign's own inputs, which come first."""
         return self.own.widths
 
+    @property
+    def parts(self) -> None:
+        """None: histories tell of compositions, which have no parts."""
+        return None
+
     def __call__(self, bags: Bags) -> Tensor:
         """The inputs of each bag.
 

@@ -29,6 +29,11 @@ class CompositionSpace(SlabSpace):
         """The decorations of all ensembles."""
         return sum(self._arrangements.taken(b.parts) * math.comb(len(self.dopants), len(b.parts)) for b in self._blocks)
 
+    @property
+    def largest_ensemble(self) -> int:
+        """Most decorations of a composition, or of what a change of one dopant makes of it."""
+        return max(self._arrangements.taken(parts) for parts in self._taken_from())
+
     def structures(self, x: int) -> tuple[Structure, ...]:
         """The decorations whose ensemble is the candidate; see `StructureSpace`.
 

@@ -187,6 +187,14 @@ class SlabSpace(ABC):
                     return block.start + int(set_rank(kinds, self._choose)) * block.each + at
         return None
 
+    def allows(self, x: int) -> bool:
+        """Whether count, distinct_elements and repeats allow what x names, even where its decoration is not taken.
+
+        Raises:
+            ValueError: there is no such x.
+        """
+        return self.spec.allows(np.unique(self._codes(x), return_counts=True)[1].tolist())
+
     def design_candidate(self, design: Design) -> Candidate:
         """The candidate of any design with at most `count.max` dopants, whether the space holds it or not.
 
