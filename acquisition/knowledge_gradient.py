@@ -71,8 +71,11 @@ def knowledge_gradient(
     amount, and its value is the expected rise of the highest mean (Frazier, Powell and Dayanik 2009). What is awaited,
     and the picks before, are fantasised jointly: each later pick is averaged over `FANTASIES` outcomes of theirs.
 
+    With constraints a row that cannot be is worth as little as the worst, in expectation, and a pick counts by the
+    probability that it can be made.
+
     Args:
-        feasible: the belief, about one objective without constraints; its rows beyond the candidates (measured and
+        feasible: the belief about one objective, and its constraints; its rows beyond the candidates (measured and
             pending designs) may end as the best ones too.
         q: how many to pick.
         waiting: rows that are pending.
@@ -84,12 +87,13 @@ def knowledge_gradient(
         Rows, and the logarithm of what each adds to the expected highest mean.
 
     Raises:
-        ValueError: there are several objectives, a target, or constraints.
+        ValueError: there are several objectives, or a target.
     """
-    if len(goals) != 1 or goals[0].target is not None or feasible.bounds:
-        raise ValueError("the knowledge gradient is for one objective, minimised or maximised, without constraints")
+    if len(goals) != 1 or goals[0].target is not None:
+        raise ValueError("the knowledge gradient is for one objective, minimised or maximised")
     pool, n = feasible.pool, feasible.n
     mean, covariance = pool.mean[:, 0], pool.covariance[0].clone()
+    mean, possible = feasible.weighed(mean, mean.amin(), slice(None)), feasible.log_given([])[0]
     noise = max(float(noise_variance[0]) if noise_variance else 0.0, 1e-12 * float(covariance.diagonal().mean()))
     bound = mean + OPTIMISM * covariance.diagonal().clamp_min(0).sqrt()
     finalists = bound.topk(min(FINALISTS, len(bound))).indices
@@ -116,7 +120,7 @@ def knowledge_gradient(
         every = torch.cat([slopes, own[:, None]], dim=1)
         gains = [log_gain(torch.cat([m[finalists].expand(n, -1), m[:n, None]], dim=1), every) for m in means]
         # each candidate has a line of its own beside the finalists', for it may be none of them
-        gain = torch.stack(gains).logsumexp(0) - torch.tensor(float(len(gains))).log()
+        gain = torch.stack(gains).logsumexp(0) - torch.tensor(float(len(gains))).log() + possible
         rows.append(feasible.best(gain, rows))
         values.append(float(gain[rows[-1]]))
         measure(rows[-1])

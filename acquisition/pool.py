@@ -22,6 +22,8 @@ N_SAMPLES = 512
 """Joint posterior samples per pool. Monte-Carlo error of an expected improvement is then about 4 % of its own sd."""
 
 
+KNOWN = 1e-6
+"""Variance of what is known for certain."""
 SMALLEST_VARIANCE = 1e-8
 """Least variance left after conditioning, as a share of the variance before."""
 
@@ -126,7 +128,7 @@ class CachedPool(Model):
         covariance = self.covariance[output]
         covariance[rows, :] = 0
         covariance[:, rows] = 0
-        covariance[rows, rows] = 1  # of no effect, but a covariance of some rows stays positive definite
+        covariance[rows, rows] = KNOWN  # a covariance of some rows stays positive definite
 
     @property
     def num_outputs(self) -> int:

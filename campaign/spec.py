@@ -411,7 +411,6 @@ class CampaignSpec(Frozen):
             asked = (
                 ("chooses by one objective", len(self.objectives) > 1),
                 ("needs an objective to minimize or maximize", self.objectives[0].goal == "match"),
-                ("does not weigh outcome constraints", bool(self.outcome_constraints)),
             )
             faults(((("acquisition",)), f"KG {what}", "use qLogNEI") for what, wrong in asked if wrong)
         return self
