@@ -14,7 +14,8 @@ from typing import Any
 
 from common import PLATES, RESULTS, finish, lent, options, plate_spec
 
-SEEDS = 10
+SEEDS = 20
+RIVALS = ("baybe", "botorch_qlognei")
 FIGURES = {"first": "first_hit", "found": "top_found", "regret": "regret_auc"}
 
 
@@ -67,6 +68,23 @@ def paired(ours: list[float], theirs: list[float]) -> tuple[float, float]:
     return float(difference.mean()), float(difference.std(ddof=1) / n**0.5) if n > 1 else float("nan")
 
 
+def shown(ours: dict[str, list[float]], theirs: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, Any]]:
+    """Each figure against the better of the rivals: ours, theirs, the bar, and whether it is met."""
+    mean = {m: {f: sum(v) / len(v) for f, v in figures.items()} for m, figures in theirs.items()}
+    best = {f: (max if f == "found" else min)(RIVALS, key=lambda m: mean[m][f]) for f in FIGURES}
+    mine = {f: sum(v) / len(v) for f, v in ours.items()}
+    behind, error = paired(ours["first"], theirs[best["first"]]["first"])
+    bars = {
+        "regret": ("at most 0.75 x", mine["regret"] / mean[best["regret"]]["regret"], 0.75, -1),
+        "found": ("at least 1.15 x", mine["found"] / mean[best["found"]]["found"], 1.15, 1),
+        "first": ("later by at most one standard error", behind, error, -1),
+    }
+    return {
+        f: {"rival": best[f], "bar": bar, "value": value, "limit": limit, "met": sign * value >= sign * limit}
+        for f, (bar, value, limit, sign) in bars.items()
+    }
+
+
 def main() -> None:
     arguments = options(__doc__ or "")
     seeds = range(1 if arguments.quick else SEEDS)
@@ -95,13 +113,19 @@ def main() -> None:
             cells = [f"{result[who][f]['mean']:.4g} ± {result[who][f]['se'] or 0:.2g}" for f in FIGURES]
             lines.append(f"  {who:18}{cells[0]:>20}{cells[1]:>18}{cells[2]:>18}")
         result["peers"] = {}
-        for method, figures in peers(plate, seeds).items() if budget == 100 else ():
+        theirs = peers(plate, seeds) if budget == 100 else {}
+        for method, figures in theirs.items():
             means = {f: sum(v) / len(v) for f, v in figures.items()}
             versus = {f: paired([r.scores[f] for r in replays], figures[f]) for f in FIGURES}
             result["peers"][method] = {"mean": means, "siteloop_minus_peer": versus}
             lines.append(f"  {method:18}{means['first']:>20.4g}{means['found']:>18.4g}{means['regret']:>18.4g}")
             cells = [f"{d:+.2g} ± {se:.1g}" for d, se in versus.values()]
             lines.append(f"    {'ours minus it':16}{cells[0]:>20}{cells[1]:>18}{cells[2]:>18}")
+        if set(RIVALS) <= theirs.keys():
+            result["shown"] = shown({f: [r.scores[f] for r in replays] for f in FIGURES}, theirs)
+            for f, s in result["shown"].items():
+                met = "yes" if s["met"] else "NO"
+                lines.append(f"  {f}: {s['value']:.3g} beside {s['rival']}; bar {s['bar']} ({s['limit']:.3g}): {met}")
         c = result["coverage"]
         thirds = ", ".join(f"{t['realised']:.2f}" if t["n"] else "none" for t in c["thirds"])
         lines.append(
