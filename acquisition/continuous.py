@@ -20,7 +20,7 @@ from torch import Tensor
 
 from acquisition.objectives import Goal
 
-REFINABLE = ("qLogNEI", "qLogEI", "UCB", "greedy")
+REFINABLE = ("portfolio", "qLogNEI", "qLogEI", "UCB", "greedy")
 """Acquisitions with a gradient in the design that says where to go."""
 N_SAMPLES = 128
 MAX_ITERATIONS = 60
@@ -65,7 +65,7 @@ def function_on(
 
     Args:
         model: with one output, oriented to larger is better.
-        acquisition: one of `REFINABLE`.
+        acquisition: one of `REFINABLE`; the portfolio follows qLogNEI.
         goal: of the objective.
         X_observed: designs measured, `n_obs x d`.
         X_pending: designs pending or picked, `n_pending x d`.
@@ -80,7 +80,7 @@ def function_on(
     sampler = SobolQMCNormalSampler(torch.Size([N_SAMPLES]), seed=seed)
     pending = X_pending if len(X_pending) else None
     common = {"sampler": sampler, "objective": objective, "X_pending": pending}
-    if acquisition == "qLogNEI":
+    if acquisition in ("portfolio", "qLogNEI"):
         return qLogNoisyExpectedImprovement(model, X_observed, prune_baseline=False, cache_root=False, **common)
     if acquisition == "qLogEI":
         return qLogExpectedImprovement(model, best_observed, **common)

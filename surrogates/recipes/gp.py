@@ -44,21 +44,30 @@ class JitteredGP(SingleTaskGP):
     def posterior(self, X: Tensor, *args: Any, **kwargs: Any) -> Any:
         """As of any SingleTaskGP; leaner where no gradient is asked for, of `n x d` jointly and of `n x 1 x d`."""
         single = X.ndim == 3 and X.shape[-2] == 1
-        plain = not args and all(v is None or v is False for v in kwargs.values())
+        noisy = kwargs.get("observation_noise", False)
+        others = (v for name, v in kwargs.items() if name != "observation_noise")
+        plain = not args and isinstance(noisy, bool) and all(v is None or v is False for v in others)
         if not plain or not (single or X.ndim == 2) or X.requires_grad or self.batch_shape:
             return super().posterior(X, *args, **kwargs)
         self.eval()
+        extra = JITTER + (float(self.likelihood.noise.mean()) if noisy else 0.0)
         scale, Z = self.outcome_transform, self.transform_inputs(X.squeeze(-2) if single else X)
         factor = scale.stdvs.square().squeeze()
         if single:
             mean, variance = marginals(self, Z)
-            covariance: LinearOperator = DiagLinearOperator(((variance + JITTER) * factor).unsqueeze(-1))
+            covariance: LinearOperator = DiagLinearOperator(((variance + extra) * factor).unsqueeze(-1))
         else:
             mean, dense = joint(self, Z)
-            dense.diagonal().add_(JITTER)
+            dense.diagonal().add_(extra)
             covariance = DenseLinearOperator(dense.mul_(factor))
         mean = mean * scale.stdvs.squeeze() + scale.means.squeeze()
         return GPyTorchPosterior(MultivariateNormal(mean.unsqueeze(-1) if single else mean, covariance))
+
+    def condition_on_observations(self, X: Tensor, Y: Tensor, **kwargs: Any) -> Any:
+        """As of any SingleTaskGP, which conditions only what has predicted once by its own path."""
+        if self.prediction_strategy is None:
+            super().posterior(X)
+        return super().condition_on_observations(X, Y, **kwargs)
 
     def subset_output(self, idcs: list[int]) -> SingleTaskGP:
         """The model itself, which has one output.
