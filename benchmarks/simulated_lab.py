@@ -18,6 +18,7 @@ import multiprocessing
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace as changed
 from pathlib import Path
@@ -55,8 +56,12 @@ class Compositions:
 
     def __call__(self, X: Any, stratum: Sequence[str] | None = None) -> Any:
         numbers = [int(x) for x in X.reshape(-1).tolist()]
-        held = [self.space.metals(x) for x in numbers]
-        counts = [tuple(metals.get(e, 0) for e in self.encode.elements) for metals in held]
+        held = [Counter(self.space.placed(x).values()) for x in numbers]
+        host = self.space.host.element
+        counts = [
+            tuple(self.sites - dopants.total() if e == host else dopants[e] for e in self.encode.elements)
+            for dopants in held
+        ]
         for x, composition in zip(numbers, counts, strict=True):
             self.known.setdefault(composition, x)
         return self.encode(X.new_tensor(counts) / self.sites, stratum)

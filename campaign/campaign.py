@@ -163,7 +163,8 @@ class Campaign:
             InvalidInput: nothing is left to recommend, or a pin or veto cannot be followed.
             BatchConflict: somebody else recommended a batch at the same moment; the message names it.
         """
-        from campaign.propose import Request, recommend
+        from campaign.propose import recommend
+        from campaign.request import Request
 
         request = Request(
             size=n,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from campaign.belief import stored_interval
 from campaign.spec import Objective
 from campaign.state import State
-from campaign.status import loss
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -69,7 +68,7 @@ def history(state: State, objective: Objective) -> str:
     order = {m.sample: i for i, m in enumerate(state.measurements)}
     seen = sorted((o for o in state.observations(objective.name) if o.censor == 0), key=lambda o: order[o.sample.id])
     values = [o.value for o in seen]
-    best = [min(values[: i + 1], key=lambda v: loss(objective, v)) for i in range(len(values))]
+    best = [min(values[: i + 1], key=lambda v: objective.loss(v)) for i in range(len(values))]
     labels = [f"{o.sample.label}, batch {batch_of.get(o.sample.recommendation or '', 'none')}" for o in seen]
     figure = blank("sample", _axis(objective))
     x = list(range(1, len(seen) + 1))

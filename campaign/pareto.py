@@ -20,7 +20,6 @@ from acquisition.objectives import score
 from campaign.belief import Array, Belief, goal, sign
 from campaign.spec import Objective
 from campaign.state import Observation, State
-from campaign.status import loss
 from campaign.words import quantity
 
 DRAWS = 512
@@ -66,7 +65,7 @@ class Front:
     def members(self) -> list[Point]:
         """The points on the front, by ascending score of the first objective."""
         chosen = [p for p, kept in zip(self.points, self.best, strict=True) if kept]
-        return sorted(chosen, key=lambda p: -loss(self.objectives[0], p.values[0]))
+        return sorted(chosen, key=lambda p: -self.objectives[0].loss(p.values[0]))
 
     def scores(self, points: Sequence[Point]) -> torch.Tensor:
         """`n x m`."""

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from campaign.spaces import Space, variables
 from campaign.spec import Objective
-from campaign.status import loss
 from db.errors import InvalidInput, Problem
 from lab_io.findings import CellError
 from lab_io.tables import cell_text, read_table
@@ -112,7 +111,7 @@ def load_plate(
         values=values,
         unmeasured=space.count - len(found),
         outside=outside,
-        losses=np.array([loss(objective, v) for v in values]),
+        losses=np.array([objective.loss(v) for v in values]),
     )
 
 

@@ -27,6 +27,7 @@ from campaign.pareto import measured_front, places, reference_note
 from campaign.rationale import expectation, explain, noise_floor
 from campaign.replicates import Replicate, replicates
 from campaign.reproposal import anew
+from campaign.request import Request
 from campaign.screen import Indices, open_sample, screen, sieve_of, unmeasured
 from campaign.sentences import warnings_about
 from campaign.shared import filling, positions, settings, within
@@ -53,31 +54,6 @@ class Proposal:
     models: tuple[ModelVersion, ...] = field(default=(), repr=False)
     payload: dict[str, Any] = field(default_factory=dict, repr=False)
     """What the batch's event says beside the batch: vetoes, and what it supersedes."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of a proposal.
-
-    Attributes:
-        size: batch size, controls included where there is room for more than them; None for the spec's.
-        more: a further batch, even while the latest one is open.
-        dry_run: compute, and record nothing.
-        again: candidates whose samples failed may be proposed again.
-        only: restrict the space to these candidate indices (a replay has values for some only).
-        pin: labels of the open batch, or designs, that the batch must hold; what else is pending of it goes.
-        veto: labels or designs that are not to be proposed until the veto is lifted; the open batch is proposed anew.
-        reason: of the vetoes.
-    """
-
-    size: int | None = None
-    more: bool = False
-    dry_run: bool = False
-    again: bool = False
-    only: Indices | None = None
-    pin: tuple[str | Design, ...] = ()
-    veto: tuple[str, ...] = ()
-    reason: str | None = None
 
 
 def open_batch(state: State) -> Batch | None:

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from campaign.decisions import Decisions, Veto, candidate_of, veto_payload
+from campaign.request import Request
 from campaign.sentences import formula
 from campaign.state import State
 from campaign.words import listed
 from db.errors import InvalidInput, Problem
 from db.records import Candidate, Recommendation
-
-if TYPE_CHECKING:
-    from campaign.propose import Request
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from campaign import yaml
+from campaign.acquisition_spec import KG, UCB, AnyAcquisition, Portfolio
 from campaign.earlier import EarlierData, history_faults, said
 from campaign.encoding import AnyEncoder, CHGNetEncoder
 from campaign.failures import AnyFeasibility, LearnedFeasibility
@@ -105,6 +106,12 @@ class Objective(Frozen):
             found.append((("noise_floor",), error.what, error.fix))
         faults(found)
         return self
+
+    def loss(self, value: float) -> float:
+        """A value as a loss, smaller is better: as it is, negated, or its distance to the target beyond tolerance."""
+        if self.target is not None:
+            return max(abs(value - self.target) - (self.tolerance or 0.0), 0.0)
+        return value if self.goal == "minimize" else -value
 
     @property
     def noise_floor_value(self) -> float | None:
@@ -217,56 +224,6 @@ class RecipeModel(Frozen):
         return recipe_from(self.recipe).averages
 
 
-class Portfolio(Frozen):
-    """Picks that go for the best, as qLogNEI; from 30 samples on every second one gathers many of the best 1 %."""
-
-    type: Literal["portfolio"] = "portfolio"
-
-
-class QLogEI(Frozen):
-    """Expected improvement on the best measured value."""
-
-    type: Literal["qLogEI"] = "qLogEI"
-
-
-class QLogNEI(Frozen):
-    """Expected improvement on the best noise-free value, which is itself uncertain."""
-
-    type: Literal["qLogNEI"] = "qLogNEI"
-
-
-class KG(Frozen):
-    """Expected rise of the highest predicted mean: the knowledge gradient, for one noisy objective."""
-
-    type: Literal["KG"] = "KG"
-
-
-class UCB(Frozen):
-    """Upper confidence bound."""
-
-    type: Literal["UCB"] = "UCB"
-    beta: Annotated[Number, Field(ge=0)] = 4.0
-    """Weight of the variance: the bound is mean + sqrt(beta) * sd; 4 if left out."""
-
-
-class Thompson(Frozen):
-    """The best of one sample of the belief for each place in the batch."""
-
-    type: Literal["Thompson"] = "Thompson"
-
-
-class Greedy(Frozen):
-    """The best predicted."""
-
-    type: Literal["greedy"] = "greedy"
-
-
-class MaxVariance(Frozen):
-    """The most uncertain."""
-
-    type: Literal["max_variance"] = "max_variance"
-
-
 class ElementDirection(Frozen):
     """The signed effect of each element: move along its direction and renormalise the rest."""
 
@@ -304,9 +261,6 @@ class Intervals(Frozen):
 
 
 AnyModel = Annotated[AutoModel | RecipeModel, Field(discriminator="type"), Choice()]
-AnyAcquisition = Annotated[
-    Portfolio | QLogEI | QLogNEI | KG | UCB | Thompson | Greedy | MaxVariance, Field(discriminator="type"), Choice()
-]
 AnyExplanation = Annotated[ElementDirection | SiteReversion | NoExplanation, Field(discriminator="type"), Choice()]
 
 

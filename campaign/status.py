@@ -14,13 +14,6 @@ from campaign.syntheses import syntheses
 from campaign.words import quantity
 
 
-def loss(objective: Objective, value: float) -> float:
-    """A value as a loss, smaller is better: as it is, negated, or its distance to the target beyond the tolerance."""
-    if objective.target is not None:
-        return max(abs(value - objective.target) - (objective.tolerance or 0.0), 0.0)
-    return value if objective.goal == "minimize" else -value
-
-
 def best(state: State, objective: Objective) -> Observation | None:
     """The best measured sample of an objective that violates no constraint; censored values do not count.
 
@@ -29,7 +22,7 @@ def best(state: State, objective: Objective) -> Observation | None:
     exact = [o for o in state.observations(objective.name) if o.censor == 0 and not state.violated(o.sample.candidate)]
     if not exact:
         return None
-    return min(exact, key=lambda o: loss(objective, o.value))
+    return min(exact, key=lambda o: objective.loss(o.value))
 
 
 def coverage(state: State, objective: Objective, level: float) -> dict[str, Any]:

@@ -179,10 +179,8 @@ def _gains(point: Sequence[float], others: Sequence[Sequence[float]], floors: Se
 
 def _losses(state: State) -> dict[str, tuple[float, ...]]:
     """Sample id -> its losses, of samples whose objectives are all exact and which violate no constraint."""
-    from campaign.status import loss
-
     seen = [
-        {o.sample.id: loss(objective, o.value) for o in state.observations(objective.name) if o.censor == 0}
+        {o.sample.id: objective.loss(o.value) for o in state.observations(objective.name) if o.censor == 0}
         for objective in state.objectives
     ]
     allowed = {s.id for s in state.samples if not state.violated(s.candidate)}

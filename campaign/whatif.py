@@ -9,7 +9,7 @@ from campaign.belief import Belief, believe, learnable
 from campaign.cards import card
 from campaign.propose import describe
 from campaign.state import State, batch_seed
-from campaign.status import best, loss
+from campaign.status import best
 from campaign.typed import EXAMPLE
 from campaign.words import quantity
 from db.errors import InvalidInput, Problem
@@ -138,7 +138,7 @@ def _beside(state: State, name: str, expected: Mapping[str, Any]) -> dict[str, A
     top = best(state, objective)
     if top is None:
         return None
-    worse = loss(objective, expected["median"]) - loss(objective, top.value)
+    worse = objective.loss(expected["median"]) - objective.loss(top.value)
     size = quantity(abs(worse), objective.unit)
     than = f"the best measured, {top.sample.label} ({quantity(top.value, objective.unit, digits=4)})"
     text = f"Predicted {size} {'worse' if worse > 0 else 'better'} in {name} than {than}."

@@ -11,7 +11,7 @@ from campaign.health.data import exact, repeats
 from campaign.health.significance import batch_shift, coverage_drift
 from campaign.spec import Objective
 from campaign.state import State
-from campaign.status import best, loss
+from campaign.status import best
 from campaign.words import quantity, signed
 from surrogates.explain import skill
 from surrogates.quantiles import MEDIAN
@@ -136,13 +136,13 @@ def lead(look: Look) -> Iterator[Finding]:
         believed = look.believed(objective.name)
         if believed is None or len(allowed) < ENOUGH_TO_PREDICT:
             continue
-        first, *others = sorted(allowed, key=lambda o: loss(objective, o.value))
+        first, *others = sorted(allowed, key=lambda o: objective.loss(o.value))
         second = next((o for o in others if o.sample.candidate != first.sample.candidate), None)
         if second is None:
             continue
         sd, free = repeats(look.state, objective)
         noise = (sd if free else believed.noise_variance() ** 0.5) * math.sqrt(1 / first.n + 1 / second.n)
-        gap = loss(objective, second.value) - loss(objective, first.value)
+        gap = objective.loss(second.value) - objective.loss(first.value)
         names = f"{first.sample.label} leads {second.sample.label}"
         told = f"{names} by {quantity(gap, objective.unit, digits=2)} ± {quantity(noise, objective.unit, digits=2)}"
         name, numbers = f"lead in {objective.name}", {"lead": gap, "sd": noise}
@@ -159,7 +159,7 @@ def recent_gain(state: State, objective: Objective) -> tuple[float, int] | None:
     None where nothing was measured before them.
     """
     losses = {
-        o.sample.id: loss(objective, o.value)
+        o.sample.id: objective.loss(o.value)
         for o in state.observations(objective.name)
         if o.censor == 0 and not state.violated(o.sample.candidate)
     }

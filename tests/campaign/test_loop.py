@@ -6,7 +6,8 @@ import pytest
 from small_campaign import history, results, spec_of, truth
 
 from campaign import Campaign
-from campaign.propose import Request, propose, record_batch
+from campaign.propose import propose, record_batch
+from campaign.request import Request
 from db.errors import Conflict, InvalidInput
 
 

@@ -6,7 +6,8 @@ import pytest
 from small_campaign import results
 
 from campaign.decisions import parsed
-from campaign.propose import Request, propose
+from campaign.propose import propose
+from campaign.request import Request
 from campaign.sentences import formula, sentences
 from campaign.worksheet import worksheet
 from db.errors import InvalidInput
