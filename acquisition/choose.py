@@ -16,7 +16,7 @@ from acquisition.hypervolume import hypervolume_batch, infer_reference
 from acquisition.knowledge_gradient import knowledge_gradient
 from acquisition.objectives import Goal, score
 from acquisition.pool import N_SAMPLES, CachedPool
-from acquisition.portfolio import log_top, takes_top
+from acquisition.portfolio import gathers, log_top
 
 ACQUISITIONS = ("portfolio", "qLogEI", "qLogNEI", "KG", "UCB", "Thompson", "greedy", "max_variance")
 SCORING_CHUNK = 256
@@ -128,7 +128,7 @@ def choose(
     # where a joint sample makes no rival feasible, the worst of all samples is to be beaten
     floor = float(goals[0].score(pool.samples[..., 0]).amin()) if constraints else -torch.inf
     if acquisition == "portfolio":
-        return _portfolio(feasible, q, goals[0], rivals, floor)
+        return _portfolio(feasible, q, goals[0], rivals, floor, seed)
     return _improvement(feasible, q, goals[0], rivals, floor)
 
 
@@ -172,17 +172,14 @@ def _log_gain(feasible: Feasibility, goal: Goal, rivals: list[int], floor: float
     return torch.cat(parts)
 
 
-def _portfolio(feasible: Feasibility, q: int, goal: Goal, rivals: list[int], floor: float) -> Selection:
-    """Picks that take turns: the noisy improvement, and the probability to be among the best; see `portfolio`.
-
-    Whose turn it is follows from how many designs are measured or pending, so that batches of one take turns as well.
-    """
+def _portfolio(feasible: Feasibility, q: int, goal: Goal, rivals: list[int], floor: float, seed: int) -> Selection:
+    """Picks that take turns: the noisy improvement, and the probability to be among the best; see `portfolio`."""
     likely = log_top(feasible, goal)
-    begun, rivals = len(rivals), list(rivals)
+    known, rivals = len(rivals), list(rivals)
     picked: list[int] = []
     values: list[float] = []
-    for _ in range(q):
-        value = likely if takes_top(begun + len(picked)) else _log_gain(feasible, goal, rivals, floor)
+    for i in range(q):
+        value = likely if gathers(i, known, seed) else _log_gain(feasible, goal, rivals, floor)
         row = feasible.best(value, picked)
         picked.append(row)
         values.append(float(value[row]))

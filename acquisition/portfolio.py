@@ -20,7 +20,7 @@ from acquisition.objectives import Goal
 BEST_SHARE = 0.01
 """Share of everything believed that counts as the best; at least one."""
 GATHER_FROM = 30
-"""Designs measured or pending from which the picks take turns; before that all of them go for the best."""
+"""Designs measured or pending from which picks take turns; before that all of them go for the best."""
 TIE = 1e-6
 """Weight of the expected score, scaled to [0, 1], where no joint sample tells two candidates apart."""
 
@@ -28,8 +28,9 @@ TIE = 1e-6
 def log_top(feasible: Feasibility, goal: Goal) -> Tensor:
     """Log probability of each candidate to be among the best `BEST_SHARE` of all rows of the pool, `n`.
 
-    Counted over the joint samples: how often the noise-free score of the candidate is feasible and reaches the k-th
-    best feasible one of candidates, pending and measured designs together.
+    Of a space too large to be believed jointly these are its finalists. Counted over the joint samples: how often the
+    noise-free score of the candidate is feasible and reaches the k-th best feasible one of candidates, pending and
+    measured designs together.
 
     Args:
         feasible: the belief and its constraints.
@@ -45,9 +46,15 @@ def log_top(feasible: Feasibility, goal: Goal) -> Tensor:
     return (share + TIE * (expected + TIE)).log()
 
 
-def takes_top(position: int) -> bool:
-    """Whether the pick at this place of a campaign, counted over all that was made or is pending, gathers the best."""
-    return position >= GATHER_FROM and position % 2 == 1
+def gathers(pick: int, known: int, seed: int) -> bool:
+    """Whether a pick of a batch gathers the best instead of going for the best one.
+
+    Args:
+        pick: its number in the batch, from 0.
+        known: designs that are measured or pending before the batch.
+        seed: of the batch; it draws who begins, so that batches of odd size, of one above all, are fair to both.
+    """
+    return known >= GATHER_FROM and (pick + seed) % 2 == 1
 
 
 def _scaled(scores: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,7 @@ class Promise:
         constraints: one per further output. An infeasible candidate promises as little as the worst of the sample, so
             that each promises its expectation, and those below a bound's `least` probability come last.
         seeking: nothing feasible is known: the probability of feasibility alone is the promise.
+        doubtful: the least known is what is sought: the variance is the promise, summed over objectives.
         scale: spread of the bound of each objective over the sample, `objectives`.
         worst: least promise of the sample.
     """
@@ -40,6 +41,7 @@ class Promise:
     seeking: bool
     scale: Tensor
     worst: float
+    doubtful: bool = False
 
     @classmethod
     def of(
@@ -50,13 +52,14 @@ class Promise:
         *,
         constraints: Sequence[Bound] = (),
         seeking: bool = False,
+        doubtful: bool = False,
     ) -> Promise:
         """As of a pool of which `sample`, `n x d`, is drawn evenly; arguments as the attributes."""
-        plain = cls(model, goals, (), False, torch.ones(len(goals), dtype=sample.dtype), 0.0)
+        plain = cls(model, goals, (), False, torch.ones(len(goals), dtype=sample.dtype), 0.0, doubtful)
         bounds = plain.bounds(sample)[0]
         spread = bounds.std(dim=0) if len(bounds) > 1 else torch.ones_like(plain.scale)
         scale = spread.clamp_min(1e-12)
-        return cls(model, goals, constraints, seeking, scale, float((bounds / scale).sum(-1).amin()))
+        return cls(model, goals, constraints, seeking, scale, float((bounds / scale).sum(-1).amin()), doubtful)
 
     def bounds(self, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Optimistic scores of designs `n x d`, `n x objectives`, and mean and sd of their constraints."""
@@ -64,6 +67,8 @@ class Promise:
             posterior = self.model.posterior(X.unsqueeze(-2))
             mean, sd = posterior.mean.squeeze(-2), posterior.variance.clamp_min(0).sqrt().squeeze(-2)
         k = len(self.goals)
+        if self.doubtful:
+            return sd[:, :k].square(), mean[:, k:], sd[:, k:]
         optimistic = [goal.score(_nearest(goal, mean[:, j], OPTIMISM * sd[:, j])) for j, goal in enumerate(self.goals)]
         return torch.stack(optimistic, dim=-1), mean[:, k:], sd[:, k:]
 
@@ -71,7 +76,7 @@ class Promise:
         """What designs `n x d` promise, `n`, and whether they come after all others, bool `n`."""
         bounds, mean, sd = self.bounds(X)
         promise = (bounds / self.scale).sum(-1)
-        if self.constraints:
+        if self.constraints and not self.doubtful:
             log_probability = log_feasibility(self.constraints, mean, sd)
             worst = torch.full_like(promise, self.worst)
             promise = log_probability if self.seeking else torch.lerp(worst, promise, log_probability.exp())

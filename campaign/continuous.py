@@ -40,6 +40,7 @@ def refined(
             (f"{acquisition.type} has no gradient to follow", acquisition.type not in REFINABLE),
             ("there are several objectives", len(belief.objectives) > 1),
             ("outcome constraints weigh on the choice", bool(belief.constraints)),
+            ("the chance of being made weighs on the choice", belief.success is not None),
             ("costs weigh on the choice", power > 0),
             ("greedy matches no target", acquisition.type == "greedy" and belief.goals[0].target is not None),
         )

@@ -13,6 +13,7 @@ from campaign.earlier import EarlierData
 from campaign.outcomes import OutcomeConstraint
 from campaign.spaces import Space
 from campaign.spaces.base import ELEMENTS
+from campaign.spaces.product import route_of
 from campaign.spec import CampaignSpec, Objective
 from campaign.state import State, load_state
 from campaign.words import listed
@@ -64,6 +65,8 @@ def check_histories(store: Store | None, spec: CampaignSpec, space: Space, files
         InvalidInput: a campaign or metric does not exist, a unit or column does not fit, or a row cannot be read; all
             problems at once.
     """
+    if spec.history and route_of(space):
+        raise InvalidInput(Problem("history", "histories are not yet learnt from where routes are chosen", "remove it"))
     found: list[Problem] = []
     for i, history in enumerate(spec.history):
         try:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from acquisition.shortlist import FINALISTS, JOINT_LIMIT, Promise
 from campaign.belief import Belief, belief_score, believe, learnable
+from campaign.costs import account, unaffordable, weighed
 from campaign.encoding import encode_ahead, site_encoder
 from campaign.filling import drawn
 from campaign.filters import Sieve, Tally
@@ -31,6 +32,8 @@ Indices = NDArray[np.int64]
 T = TypeVar("T")
 CHUNK = 8192
 """Candidates that are encoded and predicted at once."""
+SMALLEST_GAIN = 1e-3
+"""Least gain that a candidate promises, in spreads of the promise, where it is weighed against a cost."""
 
 
 def sieve_of(state: State, stage: Callable[[str], None] = lambda _: None) -> Sieve:
@@ -176,13 +179,21 @@ def screen(
         belief.goals,
         constraints=belief.bounds,
         seeking=belief.best_measured() == -np.inf,
+        doubtful=state.spec.acquisition.type == "max_variance",
     )
+    best = belief.best_measured() / float(promise.scale[0])
 
-    def score(promise: Promise, X: Floats, _: Indices) -> tuple[Floats, NDArray[np.bool_]]:
+    def score(promise: Promise, X: Floats, indices: Indices) -> tuple[Floats, NDArray[np.bool_]]:
         promised, late = promise(torch.from_numpy(X))
-        return promised.numpy(), late.numpy()
+        found = promised.numpy()
+        costs = weighed(state, indices)
+        if costs is not None and not promise.seeking:
+            gain = found if promise.doubtful else np.maximum(found - best, SMALLEST_GAIN)
+            found = np.log(np.maximum(gain, 1e-300)) - costs[1] * np.log(costs[0])
+        return found, late.numpy() | unaffordable(state, indices)
 
     about = ["promise", [goal.__dict__ for goal in belief.goals], promise.scale.tolist(), promise.worst]
+    about += [promise.doubtful, best, repr(account(state))]
     found = _lead(
         state,
         belief,

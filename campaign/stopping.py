@@ -101,7 +101,8 @@ def _incumbents(belief: Belief) -> dict[str, Array]:
 
 
 def stopping(state: State) -> dict[str, Any]:
-    """Where a campaign stands beside each rule, as plain values.
+    """Where a campaign stands beside each rule, as plain values; what was believed before the latest results is told
+    and counts for no advice.
 
     Returns:
         `stop`, whether any rule says so; `advice` in one phrase; and `rules`, each with its name, whether it is met
@@ -203,7 +204,8 @@ def _believed(state: State) -> list[dict[str, Any]]:
     number, kept = _latest(state)
     found = []
     floor = _floors(state.objectives, kept.get("margins", {}))
-    since = f" (before batch {number} was measured)" if state.last_result > state.last_batch else ""
+    stale = state.last_result > state.last_batch
+    since = f" (with batch {number}, before the latest results; told anew with the next batch)" if stale else ""
     if (limit := asked.probability_of_improvement) is not None:
         p = kept.get("probability")
         if p is None:
@@ -212,7 +214,7 @@ def _believed(state: State) -> list[dict[str, Any]]:
             who = kept["incumbents"][0] if len(kept["incumbents"]) == 1 else "the front"
             chance = f"chance that anything open beats {who}{floor}: {percent(p)}"
             text = f"{chance}{since}; stop below {percent(limit)}"
-            found.append(_rule("improvement", p, limit, p < limit, text, chance))
+            found.append(_rule("improvement", p, limit, None if stale else p < limit, text, chance))
     if (limit := asked.expected_regret) is not None:
         regret = kept.get("regret")
         if regret is None:
@@ -220,7 +222,7 @@ def _believed(state: State) -> list[dict[str, Any]]:
         else:
             left = f"gain expected to be left: {_amount(state, kept, regret)}"
             text = f"{left}{since}; stop below {_amount(state, kept, limit)}"
-            found.append(_rule("regret", regret, limit, regret < limit, text, left))
+            found.append(_rule("regret", regret, limit, None if stale else regret < limit, text, left))
     return found
 
 

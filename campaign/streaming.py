@@ -9,6 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -31,6 +32,8 @@ KEPT_FROM = 8
 WORKERS = min(8, os.cpu_count() or 1)
 """Threads that look at pieces: one a core."""
 FOLDER = "screens"
+STALE = 86_400
+"""Seconds after which what another screen of the campaign left is not gone on with any more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +105,14 @@ class Kept:
         part.replace(self._path(number))
 
     def clear(self) -> None:
-        """Forget the results of this campaign, under whatever key."""
-        shutil.rmtree(self.folder.parent, ignore_errors=True)
+        """Forget these results, and those under other keys that nobody has added to for `STALE` seconds."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for other in self.folder.parent.glob("*"):
+            with suppress(OSError):
+                if time.time() - other.stat().st_mtime > STALE:
+                    shutil.rmtree(other, ignore_errors=True)
+        with suppress(OSError):
+            self.folder.parent.rmdir()
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number}.safetensors"

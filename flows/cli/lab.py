@@ -11,6 +11,7 @@ from db.errors import InvalidInput, Problem, UsageError
 from flows.cli.common import By, Db, Json, Name, UseFlow, console, emit, note, say, table, wrote
 
 if TYPE_CHECKING:
+    from campaign import Campaign
     from lab_io.schema import Check, Result
 
 Pairs = list[str]
@@ -139,8 +140,19 @@ def fail(
     from campaign import Campaign
 
     opened = Campaign.open(campaign, db=db, by=by)
+    aside = _aside(opened, sample_id)
     opened.fail(sample_id, mode=mode, reason=reason)
-    _stated(opened.status(), f"{sample_id} failed: {mode}", as_json)
+    _stated(opened.status(), f"{sample_id} failed: {mode}{aside}", as_json)
+
+
+def _aside(opened: Campaign, sample_id: str) -> str:
+    """What a sample's values were that no longer count, in words; nothing where it has none."""
+    from campaign.words import listed
+
+    state = opened.state
+    metrics = [*(o.name for o in state.objectives), *(c.name for c in state.constraints)]
+    held = [name for name in metrics if any(o.sample.label == sample_id for o in state.observations(name))]
+    return f"; its {listed(held)} no longer counts" if held else ""
 
 
 def void(
@@ -155,8 +167,9 @@ def void(
     from campaign import Campaign
 
     opened = Campaign.open(campaign, db=db, by=by)
+    aside = _aside(opened, sample_id)
     opened.void(sample_id, reason=reason)
-    _stated(opened.status(), f"{sample_id} is void: {reason}", as_json)
+    _stated(opened.status(), f"{sample_id} is void: {reason}{aside}", as_json)
 
 
 def veto(

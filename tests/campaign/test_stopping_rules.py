@@ -43,9 +43,11 @@ def test_what_is_left_is_kept_with_the_batch_and_told_with_the_status(start):
     assert told["value"] == kept["probability"]
     assert best.label in told["text"]
     assert rule(campaign, "regret")["value"] == pytest.approx(kept["regret"])
-    assert "before batch" not in told["text"]
+    assert "before the latest results" not in told["text"]
     campaign.ingest(results([(r.label, r.design) for r in campaign.batch()]), name="b.csv", commit=True)
-    assert "before batch 1 was measured" in rule(campaign, "improvement")["text"]
+    stale = rule(campaign, "improvement")
+    assert "with batch 1, before the latest results" in stale["text"]
+    assert stale["met"] is None
 
 
 def test_a_campaign_that_has_found_the_best_is_told_so(start):

@@ -88,7 +88,9 @@ def test_explain_says_what_the_prediction_does(plate):
 def test_fail_and_void(plate):
     plate("recommend", "oer-plate")
     assert plate("fail", "oer-plate", "b1-01", "--mode", "no precipitate").code == 0
-    assert plate("void", "oer-plate", "a", "--reason", "mislabelled").code == 0
+    voided = plate("void", "oer-plate", "a", "--reason", "mislabelled")
+    assert voided.code == 0
+    assert "its overpotential no longer counts" in voided.out + voided.err
     status = plate("status", "oer-plate", "--json").json
     assert (status["failed"], status["void"], len(status["pending"])) == (1, 1, 7)
 
