@@ -34,6 +34,7 @@ from campaign.site_rationale import changed
 from campaign.spaces.slab.space import SlabSpace
 from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, State, batch_seed, load_state
 from campaign.stopping import KEY, believed_left
+from campaign.survivors import Passed
 from campaign.words import listed
 from campaign.writing import retried
 from db.errors import Conflict, InvalidInput, Problem
@@ -342,7 +343,7 @@ def _choose(
     """The pinned candidates, then those chosen by the acquisition function on what is believed, and explained."""
     belief = believe(state, seed=seed, stage=stage)
     stage("screen")
-    tally = Tally()
+    tally, passed = Tally(), Passed()
     indices = screen(
         state,
         belief,
@@ -350,6 +351,7 @@ def _choose(
         again=request.again,
         tally=tally,
         wanted=wanted,
+        passed=passed,
         stage=stage,
     )
     shared = state.spec.batch.shared
@@ -387,7 +389,7 @@ def _choose(
     predictions, rationales = describe(state, belief, candidates, stage)
     for rationale, value in zip(rationales[len(pinned) :], selection.values, strict=True):
         rationale["acquisition_value"] = value
-    how, notes = _settings(state, belief), (*_notes(state, belief), *moves)
+    how, notes = _settings(state, belief) | passed.settings, (*_notes(state, belief), *passed.notes, *moves)
     how[KEY] = believed_left(state, belief, state.space.X(indices), seed=seed)
     models = _models(state, belief, seed)
     return _Picked(candidates, predictions, rationales, how, notes, models, tally, repeated)
