@@ -35,6 +35,7 @@ from campaign.spaces.slab.space import SlabSpace
 from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, State, batch_seed, load_state
 from campaign.stopping import KEY, believed_left
 from campaign.survivors import Passed
+from campaign.thompson import SAMPLED, sampled
 from campaign.words import listed
 from campaign.writing import retried
 from db.errors import Conflict, InvalidInput, Problem
@@ -354,6 +355,10 @@ def _choose(
         passed=passed,
         stage=stage,
     )
+    finalists, notes = indices, _notes(state, belief)
+    best_of = sampled(state, belief, max(wanted, 1), seed, only=request.only, again=request.again)
+    if best_of is not None:
+        indices, notes = best_of, (*notes, SAMPLED)
     shared = state.spec.batch.shared
     indices = within(state.space, shared, indices, [c.design for c in pinned])
     if not len(indices):
@@ -389,8 +394,8 @@ def _choose(
     predictions, rationales = describe(state, belief, candidates, stage)
     for rationale, value in zip(rationales[len(pinned) :], selection.values, strict=True):
         rationale["acquisition_value"] = value
-    how, notes = _settings(state, belief) | passed.settings, (*_notes(state, belief), *passed.notes, *moves)
-    how[KEY] = believed_left(state, belief, state.space.X(indices), seed=seed)
+    how, notes = _settings(state, belief) | passed.settings, (*notes, *passed.notes, *moves)
+    how[KEY] = believed_left(state, belief, state.space.X(finalists), seed=seed)
     models = _models(state, belief, seed)
     return _Picked(candidates, predictions, rationales, how, notes, models, tally, repeated)
 
