@@ -50,6 +50,12 @@ class _Sites(Frozen):
     """Where a candidate is a composition, what is predicted of its decorations: with `union`, the default, one value of
     the union of their sites; with `mean`, the mean of the values of each, at most 16."""
 
+    survivors: Annotated[Whole, Field(ge=1)] | Literal["all"] = 2048
+    """How many structures a batch or a screen of a space with more than 4,096 looks at closely, beside those of earlier
+    batches; 2,048 if left out. They are the most promising to a Gaussian process on elements and neighbouring pairs of
+    dopants, and a quarter drawn evenly from every stratum, so that it hides no region. With `all` every structure is
+    encoded, as the filter `formation_energy_proxy` needs."""
+
     def choice(self, space: Space) -> SiteChoice:
         """The choice of sites on a space."""
         from surrogates.encoders.sites import SiteChoice
@@ -149,7 +155,7 @@ def site_encoder(space: StructureSpace, encoder: CHGNetEncoder | UMAEncoder, art
     from surrogates.encoders.cache import FeatureCache
     from surrogates.encoders.structures import SiteEncoder
 
-    key = (space.fingerprint(), encoder.model_dump_json(), artifacts)
+    key = (space.fingerprint(), encoder.model_dump_json(exclude={"survivors"}), artifacts)
     with _one_at_a_time:
         found = _kept.pop(key, None)
         if found is None:

@@ -35,6 +35,8 @@ from campaign.site_rationale import changed
 from campaign.spaces.slab.space import SlabSpace
 from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, State, batch_seed, load_state
 from campaign.stopping import KEY, believed_left
+from campaign.survivors import Passed
+from campaign.thompson import SAMPLED, sampled
 from campaign.words import listed
 from campaign.writing import retried
 from db.errors import Conflict, InvalidInput, Problem
@@ -318,7 +320,7 @@ def _choose(
     """The pinned candidates, then those chosen by the acquisition function on what is believed, and explained."""
     belief = believe(state, seed=seed, stage=stage)
     stage("screen")
-    tally = Tally()
+    tally, passed = Tally(), Passed()
     indices = screen(
         state,
         belief,
@@ -326,8 +328,13 @@ def _choose(
         again=request.again,
         tally=tally,
         wanted=wanted,
+        passed=passed,
         stage=stage,
     )
+    finalists, notes = indices, _notes(state, belief)
+    best_of = sampled(state, belief, max(wanted, 1), seed, only=request.only, again=request.again)
+    if best_of is not None:
+        indices, notes = best_of, (*notes, SAMPLED)
     shared = state.spec.batch.shared
     indices = within(state.space, shared, indices, [c.design for c in pinned])
     if not len(indices):
@@ -363,8 +370,8 @@ def _choose(
     predictions, rationales = describe(state, belief, candidates, stage)
     for rationale, value in zip(rationales[len(pinned) :], selection.values, strict=True):
         rationale["acquisition_value"] = value
-    how, notes = _settings(state, belief), (*_notes(state, belief), *moves)
-    how[KEY] = believed_left(state, belief, state.space.X(indices), seed=seed)
+    how, notes = _settings(state, belief) | passed.settings, (*notes, *passed.notes, *moves)
+    how[KEY] = believed_left(state, belief, state.space.X(finalists), seed=seed)
     models = _models(state, belief, seed)
     return _Picked(candidates, predictions, rationales, how, notes, models, tally, repeated)
 

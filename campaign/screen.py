@@ -23,6 +23,7 @@ from campaign.spaces import StructureSpace
 from campaign.spaces.base import Floats
 from campaign.state import State, batch_seed
 from campaign.streaming import PIECE, WORKERS, Kept, Leaders, lead
+from campaign.survivors import Passed, staged, survivors
 from db.errors import InvalidInput, Problem
 from db.records import Prediction
 from surrogates.bags import content_hash
@@ -140,6 +141,7 @@ def screen(
     again: bool = False,
     tally: Tally | None = None,
     wanted: int = 1,
+    passed: Passed | None = None,
     stage: Callable[[str], None] = lambda _: None,
 ) -> Indices:
     """Indices of the open candidates to believe jointly: all of a small space, the promising ones of a large one.
@@ -154,22 +156,20 @@ def screen(
         again: as for `open_chunks`.
         tally: as for `open_chunks`.
         wanted: how many are to be chosen.
+        passed: told which structures were passed over without being encoded.
         stage: told how far it is.
 
     Returns:
         Ascending; all where no more than `JOINT_LIMIT` are open, else `FINALISTS` or as many as are wanted. Memory is
         that of `streaming.lead`.
     """
+    seed = batch_seed(state, len(state.batches) + 1)
     if isinstance(state.space, StructureSpace) or _size(state, only) <= JOINT_LIMIT:
-        chunks = list(open_chunks(state, only=only, again=again, tally=tally))
-        inside = [chunk[~unmeasured(state, belief, chunk)] for chunk in chunks]
-        if sum(map(len, inside)) >= wanted:
-            chunks = inside
-        only = np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int64)
+        only = _measured_first(state, belief, open_chunks(state, only=only, again=again, tally=tally), wanted)
+        only = survivors(state, belief, only, wanted=wanted, seed=seed, passed=passed, stage=stage)
         encode_ahead(belief.encode, state.space.X(only), stage)
         if len(only) <= JOINT_LIMIT:
             return only
-    seed = batch_seed(state, len(state.batches) + 1)
     sample = open_sample(state, JOINT_LIMIT, seed, only=only, again=again)
     if not len(sample):
         return sample
@@ -209,6 +209,14 @@ def screen(
     if tally is not None and not isinstance(state.space, StructureSpace):
         tally.add(found.tally)
     return np.sort(found.indices)
+
+
+def _measured_first(state: State, belief: Belief, chunks: Iterator[Indices], wanted: int) -> Indices:
+    """The candidates of densities that were measured, where there are as many as `wanted`; else all."""
+    pieces = list(chunks)
+    inside = [piece[~unmeasured(state, belief, piece)] for piece in pieces]
+    found = inside if sum(map(len, inside)) >= wanted else pieces
+    return np.concatenate([np.empty(0, dtype=np.int64), *found])
 
 
 def _size(state: State, only: Indices | None) -> int:
@@ -297,9 +305,12 @@ def ranked(
         raise InvalidInput(Problem(f"campaign {state.name}", "too little is measured to predict anything", fix))
     seed = batch_seed(state, len(state.batches) + 1)
     belief = believe(state, seed=seed)
+    only = None
     if isinstance(state.space, StructureSpace):
-        for chunk in open_chunks(state):
-            encode_ahead(belief.encode, state.space.X(chunk), stage)
+        wanted = top if staged(state) else state.space.count
+        only = _measured_first(state, belief, open_chunks(state), wanted)
+        only = survivors(state, belief, only, wanted=top, seed=seed, stage=stage)
+        encode_ahead(belief.encode, state.space.X(only), stage)
 
     def score(belief: Belief, X: Floats, indices: Indices) -> tuple[Floats, NDArray[np.bool_]]:
         first = belief.objectives[0]
@@ -307,7 +318,7 @@ def ranked(
         return belief_score(first, median), ~belief.likely(X) | unmeasured(state, belief, indices)
 
     stage("screen")
-    best = _lead(state, belief, belief, score, ["median"], top, stage=stage).indices
+    best = _lead(state, belief, belief, score, ["median"], top, only=only, stage=stage).indices
     stage("predict the best")
     X, strata = state.space.X(best), state.space.stratum(best)
     found: list[dict[str, Any]] = []

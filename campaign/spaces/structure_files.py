@@ -203,6 +203,11 @@ class StructureFilesSpace:
         shares = np.array([[n[e] / n.total() for e in self._elements] for n in amounts])
         return shares.reshape(len(X), len(self._elements)) / 2
 
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """All elements that occur, as in `coordinates`."""
+        return tuple(self._elements)
+
     def constituents(self, x: Floats) -> tuple[str, ...]:
         """The elements present."""
         return tuple(dict.fromkeys(_symbols(self._structure(int(x[0])))))

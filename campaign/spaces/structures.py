@@ -15,6 +15,10 @@ class StructureSpace(Space, Protocol):
     """A space whose X has one column, `structure`, a whole number that names a candidate: its x."""
 
     @property
+    def elements(self) -> tuple[str, ...]:
+        """Elements of whose shares `coordinates` are the halves, in their order."""
+
+    @property
     def structure_count(self) -> int:
         """Number of structures of all candidates, to be encoded once each."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from campaign.spaces.base import Ints
+from campaign.spaces.base import Floats, Ints
 from campaign.spaces.slab import designs
 from campaign.spaces.slab.numbering import Decorations
 from campaign.spaces.slab.space import Change, SlabSpace, row
@@ -34,6 +34,17 @@ class DecorationSpace(SlabSpace):
         """
         sites, codes = self._ranks.unrank(x)
         return (self.host.decorated(sites.tolist(), [self.dopants[c] for c in codes]),)
+
+    def occupied(self, X: Floats) -> Ints:
+        """What is on each site of decorations `n x 1`, [n, sites]: 0 for the host's element, i for the i-th dopant.
+
+        Raises:
+            ValueError: there is no such x.
+        """
+        found = np.zeros((len(X), len(self.host.sites)), dtype=np.int64)
+        for rows, sites, codes in self._ranks.unrank_all(X[:, 0].astype(np.int64)):
+            found[rows[:, None], sites] = codes + 1
+        return found
 
     def reversion(self, x: int) -> list[Change]:
         """Each dopant turned back into the host's element, in order of the sites.

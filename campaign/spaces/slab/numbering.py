@@ -9,6 +9,7 @@ s_0 < s_1 < ... (Knuth, The Art of Computer Programming 4A, 7.2.1.3).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import accumulate
 
 import numpy as np
@@ -92,6 +93,19 @@ class Decorations(_Numbers):
         of_set, digits = divmod(rank - self.starts[k], self._elements**k)
         codes = [digits // self._elements**i % self._elements for i in range(k - 1, -1, -1)]
         return set_unrank(np.array([of_set]), k, self._choose)[0], np.array(codes, dtype=np.int64)
+
+    def unrank_all(self, ranks: Ints) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """By number of dopants: rows of `ranks` [b], and sites [b, k] and codes [b, k] of their decorations.
+
+        Raises:
+            ValueError: there is no such rank.
+        """
+        sizes = np.array([self._size(rank) for rank in ranks.tolist()], dtype=np.int64)
+        for k in np.unique(sizes).tolist():
+            rows = np.flatnonzero(sizes == k)
+            sets, digits = np.divmod(ranks[rows] - self.starts[k], self._elements**k)
+            powers = self._elements ** np.arange(k - 1, -1, -1, dtype=np.int64)
+            yield rows, set_unrank(sets, k, self._choose), digits[:, None] // powers % self._elements
 
     def least(self, sites: Ints, codes: Ints, group: Ints) -> tuple[Ints, Ints, Ints]:
         """Of each decoration's images under a group, that of least rank.

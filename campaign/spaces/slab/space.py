@@ -230,6 +230,11 @@ class SlabSpace(ABC):
         sites = len(self.host.sites)
         return np.hstack([sites - shares.sum(axis=1, keepdims=True), shares]) / (2 * sites)
 
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """The host's element and the dopants, as in `coordinates`."""
+        return (self.host.element, *self.dopants)
+
     def constituents(self, x: Floats) -> tuple[str, ...]:
         """The dopants present."""
         return tuple(dict.fromkeys(self.dopants[c] for c in sorted(self._codes(int(x[0])))))
