@@ -52,6 +52,7 @@ def spec(space: dict[str, Any], size: int) -> Any:
                 "sites": {"element": "Co"},
                 **space,
             },
+            "encoder": {"type": "chgnet", "survivors": "all"},
             "objectives": [{"name": "overpotential", "goal": "minimize", "unit": "mV"}],
             "batch": {"size": size},
         }
