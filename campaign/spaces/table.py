@@ -238,7 +238,7 @@ class TableSpace:
         return scale[:, 0], scale[:, 1]
 
     def coordinates(self, X: Floats) -> Floats:
-        """Halves of the fractions and of the columns of words, numbers over their ranges: another word is as far as 1."""
+        """Halves of the fractions and of the columns of words, numbers over their ranges; another word is 1 away."""
         k = len(self.components)
         shift, scale = self.side_scale()
         word = np.arange(len(shift)) >= len(self._data.numbers)

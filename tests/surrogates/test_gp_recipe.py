@@ -16,17 +16,17 @@ def test_the_kernel_is_its_formula():
     Z = torch.rand(5, 7, generator=rng, dtype=torch.float64)
     kernel = composition_kernel((3, 2, 2))
 
-    def matern(part):
-        scale = np.exp(np.sqrt(2) - 3) * np.sqrt(part.shape[1])
+    def matern(part, stretch=1.0):
+        scale = stretch * np.exp(np.sqrt(2) - 3) * np.sqrt(part.shape[1])
         r = np.sqrt(5) * np.linalg.norm(part[:, None] - part[None], axis=-1) / scale
         return (1 + r + r**2 / 3) * np.exp(-r)
 
     z = Z.numpy()
-    composition, side = 0.5 * matern(z[:, :3]) + 0.5 * matern(z[:, 3:5]), matern(z[:, 5:])
+    composition, side = 0.5 * matern(z[:, :3]) + 0.5 * matern(z[:, 3:5]), matern(z[:, 5:], 1.5)
     assert np.allclose(kernel(Z).to_dense().detach().numpy(), (composition + side + composition * side) / 3)
     assert np.allclose(kernel(Z, diag=True).detach().numpy(), 1)
     adding = composition_kernel((3, 2, 2), additive_side=True)
-    assert np.allclose(adding(Z).to_dense().detach().numpy(), composition + 0.5 * side)
+    assert np.allclose(adding(Z).to_dense().detach().numpy(), composition + 0.5 * matern(z[:, 5:]))
 
 
 def test_settings_in_words_do_not_hide_what_compositions_share():
