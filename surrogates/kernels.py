@@ -7,9 +7,10 @@ fraction-weighted element descriptors, and the side columns:
 
 so that a setting of the process has an effect of its own, as well as one that depends on the composition, and what is
 learned of a composition under one setting is not lost under another (as the sums and products of BoTorch's
-MixedSingleTaskGP, after Ru et al. 2020, with scales of length that all terms share). The product alone makes two words
-of a category, at a distance of sqrt 2, all but strangers: on made-up alloys with five routes, and on made-up
-processes, its loss on held-out samples is 2 to 24 % higher after 12 to 30 samples. Where side columns describe the composition again, k = c + s3 p.
+MixedSingleTaskGP, after Ru et al. 2020, with length scales that all terms share). The product alone makes two words of
+a category, at a distance of sqrt 2, all but strangers: on made-up alloys with five routes, and on made-up processes,
+its loss on held-out samples is 2 to 24 % higher after 12 to 30 samples. Where side columns describe the composition
+again, k = c + s3 p.
 The square roots share one length scale, and so do their components: fractions are alike, and a scale for each element
 is more than the few data of a campaign can tell (out-of-fold loss 3 to 9 % higher at 15 to 90 samples of alloys and of
 made-up mixtures). Side columns, and components of learned features, have one each, as in BoTorch and BayBE. The prior
