@@ -62,7 +62,7 @@ def plate_spec(plate: str, **changes: Any) -> dict[str, Any]:
 
 def finish(name: str, found: dict[str, Any], table: str, arguments: argparse.Namespace) -> None:
     """Print the result and, after a full run, write it to `benchmarks/results/` with command and versions beside it."""
-    command = f"python benchmarks/{name}.py" + (" --quick" if arguments.quick else "")
+    command = " ".join(["python", f"benchmarks/{name}.py", *(told for told in sys.argv[1:] if told != "--json")])
     full = {"command": command, "versions": versions()} | found
     print(json.dumps(full, indent=1) if arguments.json else table)
     if not arguments.quick:

@@ -10,14 +10,18 @@
 10 random experiments, then batches of 5, 40 in all; at a seed every method begins with the same draws (and noise) and
 is told the same reference point. siteloop: real campaigns with the default model and acquisition. plain qLogNEHVI:
 BoTorch's own on a ModelListGP of SingleTaskGPs with default settings, fractions as they are and 0 or 1 for each route,
-over the same pool. The hypervolume is given as a share of that of the whole pool.
+over the same pool. The hypervolume is given as a share of that of the whole pool. `--seeds N` runs the first N of the
+20 seeds; the result says how many.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import math
+import multiprocessing
+import sys
 import tempfile
 import time
 import warnings
@@ -27,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from closed_loop import paired
-from common import RESULTS, finish, lent, options
+from common import RESULTS, finish, lent
 
 SEEDS, INITIAL, BATCH, BUDGET = 20, 10, 5, 40
 METHODS = {"siteloop": "#0072b2", "plain qLogNEHVI": "#d55e00", "random": "#8a8a8a"}
@@ -231,27 +235,57 @@ def figures_of(shares: list[float]) -> dict[str, float]:
     return {"mean": sum(after) / len(after), "end": shares[-1]}
 
 
-def main() -> None:
-    arguments = options(__doc__ or "")
+PROBLEMS: dict[str, Callable[[], Problem]] = {"alloys": alloys, "arc": arc}
+RUN: dict[str, Callable[[Problem, int, int], list[int]]] = {"siteloop": siteloop, "plain qLogNEHVI": plain}
+
+
+def one(job: tuple[str, str, int, int]) -> tuple[str, str, int, list[float], float]:
+    """A campaign of one method: its curve, and the CPU seconds it took."""
     warnings.filterwarnings("ignore", module="botorch|gpytorch|linear_operator")
-    import numpy as np
     import torch
 
     torch.set_num_threads(1)
-    seeds = range(1 if arguments.quick else SEEDS)
+    name, method, seed, budget = job
+    problem, begun = PROBLEMS[name](), time.process_time()
+    order = RUN[method](problem, seed, budget)
+    return name, method, seed, curve(problem, order), time.process_time() - begun
+
+
+def campaigns(seeds: range, budget: int) -> dict[tuple[str, str], tuple[list[list[float]], float]]:
+    """By problem and method: a curve a seed, and CPU seconds in all; on two processes."""
+    jobs = [(name, method, seed, budget) for seed in seeds for name in PROBLEMS for method in RUN]
+    found: dict[tuple[str, str], tuple[list[list[float]], float]] = {}
+    with multiprocessing.get_context("spawn").Pool(2) as workers:
+        for count, (name, method, seed, shares, spent) in enumerate(workers.imap(one, jobs), 1):
+            curves, before = found.get((name, method), ([], 0.0))
+            found[name, method] = [*curves, shares], before + spent
+            told = {key: round(value, 4) for key, value in figures_of(shares).items()}
+            print(f"{count} of {len(jobs)}: {name}, seed {seed}, {method}: {told}", file=sys.stderr, flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a small run, under 50 s")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"the first so many of the {SEEDS} seeds")
+    arguments = parser.parse_args()
+    import numpy as np
+
+    seeds = range(1 if arguments.quick else arguments.seeds)
     budget = INITIAL + 2 * BATCH if arguments.quick else BUDGET
-    run: dict[str, Callable[[Problem, int, int], list[int]]] = {"siteloop": siteloop, "plain qLogNEHVI": plain}
     found: dict[str, Any] = {"seeds": list(seeds), "initial": INITIAL, "batch": BATCH, "budget": budget, "problems": {}}
     lines, curves = [], {}
-    for name, problem in {"alloys": alloys(), "arc": arc()}.items():
+    done = campaigns(seeds, budget)
+    for name, make in PROBLEMS.items():
+        problem = make()
         drawn: dict[str, list[list[float]]] = {
             "random": [curve(problem, random_order(problem, s, budget)) for s in range(max(len(seeds), CHANCE))]
         }
         cpu = {}
-        for method, order in run.items():
-            begun = time.process_time()
-            drawn[method] = [curve(problem, order(problem, s, budget)) for s in seeds]
-            cpu[method] = (time.process_time() - begun) / len(seeds) / ((budget - INITIAL) / BATCH)
+        for method in RUN:
+            drawn[method], spent = done[name, method]
+            cpu[method] = spent / len(seeds) / ((budget - INITIAL) / BATCH)
         scored = {method: [figures_of(shares) for shares in each] for method, each in drawn.items()}
         lines.append(f"{name}: {len(problem.values):,} candidates, {len(seeds)} seeds, {budget} experiments")
         head = "share of the hypervolume", f"mean {INITIAL + 1}-{budget}", "at the end", "CPU s a round"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from surrogates.encoders.base import Encoder
     from surrogates.pretraining import Pretrained
 
-FORMAT = 3
+FORMAT = 4
 """Version of the files that `Fitted.save` writes."""
 MINIMUM = 2
 """Fewest exact values that can be learned from."""

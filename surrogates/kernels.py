@@ -3,15 +3,20 @@
 Inputs are the square roots of the fractions (Hellinger geometry), up to four principal components of the
 fraction-weighted element descriptors, and the side columns:
 
-    k = (s1 Matern52(square roots) + s2 Matern52(components)) * Matern52(side)
+    k = a c + b p + d c p,   c = s1 Matern52(square roots) + s2 Matern52(components),   p = Matern52(side)
 
-or, where side columns describe the composition again, with a term of their own, + s3 Matern52(side).
+so that a setting of the process has an effect of its own, as well as one that depends on the composition, and what is
+learned of a composition under one setting is not lost under another (as the sums and products of BoTorch's
+MixedSingleTaskGP, after Ru et al. 2020, with length scales that all terms share). The product alone makes two words of
+a category, at a distance of sqrt 2, all but strangers: on made-up alloys with five routes, and on made-up processes,
+its loss on held-out samples is 2 to 24 % higher after 12 to 30 samples. Where side columns describe the composition
+again, k = c + s3 p.
 The square roots share one length scale, and so do their components: fractions are alike, and a scale for each element
 is more than the few data of a campaign can tell (out-of-fold loss 3 to 9 % higher at 15 to 90 samples of alloys and of
 made-up mixtures). Side columns, and components of learned features, have one each, as in BoTorch and BayBE. The prior
 is the dimension-scaled Gamma of BayBE's default preset (baybe.surrogates.gaussian_process.presets.baybe: concentration
-3, mode exp(sqrt 2 - 3) sqrt d, after Hvarfner et al. 2024). The output scales of a standardised target have a
-Gamma(2, 2) prior of ours: mode a half each.
+3, mode exp(sqrt 2 - 3) sqrt d, after Hvarfner et al. 2024), stretched for side columns. The output scales of a
+standardised target have a Gamma(2, 2) prior of ours: mode a half each.
 """
 
 from __future__ import annotations
@@ -25,13 +30,19 @@ from gpytorch.constraints import GreaterThan
 from gpytorch.kernels import Kernel, MaternKernel, ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.priors import GammaPrior, LogNormalPrior
-from torch import Tensor
+from torch import Tensor, nn
 
 from surrogates.encoders.base import Encoder
 from surrogates.kernel_inputs import KernelInputs
 
 BLOCK = 1 << 24
 """Covariances of parts that are in memory together."""
+STRETCH = 1.5
+"""Length scales of side columns that change the effect of a composition, over those of the preset.
+
+On made-up processes whose effect is a product with that of the composition, the sum of terms costs nothing against the
+product alone only if they are so much longer; on the others it makes no difference.
+"""
 
 
 def composition_kernel(widths: tuple[int, int, int], *, additive_side: bool = False) -> Kernel:
@@ -39,25 +50,64 @@ def composition_kernel(widths: tuple[int, int, int], *, additive_side: bool = Fa
 
     Args:
         widths: of square roots, components and side columns.
-        additive_side: whether the side columns add a term of their own instead of a factor.
+        additive_side: whether the side columns add a term of their own, and change nothing else.
     """
     roots, components, side = widths
     first = roots + components
-    factor = None if additive_side else _matern(first, side)
-    blocks = [(0, roots, True), (roots, components, roots > 0), (first, side if additive_side else 0, False)]
+    process = _matern(first, side, stretch=STRETCH if first and not additive_side else 1.0)
+    blocks = [(0, roots, True), (roots, components, roots > 0)]
     terms = [term for block in blocks if (term := _scaled(*block)) is not None]
     if not terms:
-        return _scale(factor)
-    kernel = terms[0]
-    for term in terms[1:]:
-        kernel = kernel + term
-    return kernel if factor is None else kernel * factor
+        return _scale(process)
+    composition = terms[0] if len(terms) == 1 else terms[0] + terms[1]
+    if process is None:
+        return composition
+    return composition + _scale(process) if additive_side else CrossedKernel(composition, process)
 
 
 def kernel_of(inputs: KernelInputs, *, additive_side: bool = False) -> Kernel:
     """The kernel over what these inputs give of bags, or of the parts of bags."""
     kernel = composition_kernel(inputs.widths, additive_side=additive_side)
     return kernel if inputs.parts is None else PartKernel(kernel, inputs.parts)
+
+
+class CrossedKernel(Kernel):
+    """Effects of two groups of inputs and what they do together: a k1 + b k2 + d k1 k2.
+
+    The three scales have a Gamma(2, 3) prior: mode a third each, so that the variance is 1 where that of k1 and k2 is.
+    """
+
+    has_lengthscale = False
+
+    def __init__(self, first: Kernel, second: Kernel) -> None:
+        super().__init__()
+        self.first = first
+        self.second = second
+        self.register_parameter("raw_shares", nn.Parameter(torch.zeros(3, dtype=torch.float64)))
+        self.register_constraint("raw_shares", _above(1e-4))
+        self.register_prior("shares_prior", GammaPrior(_exactly(2.0), _exactly(3.0)), _shares, _set_shares)
+        _set_shares(self, torch.full((3,), 1 / 3, dtype=torch.float64))
+
+    @property
+    def shares(self) -> Tensor:
+        """The scales a, b and d, `3`."""
+        return _shares(self)
+
+    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: Any) -> Tensor:
+        """The covariance of `... x n x d` and `... x n' x d` or, of as many, its diagonal."""
+        one, two = self.first(x1, x2, diag=diag), self.second(x1, x2, diag=diag)
+        if not diag:
+            one, two = one.to_dense(), two.to_dense()
+        a, b, d = self.shares
+        return a * one + b * two + d * one * two
+
+
+def _shares(kernel: CrossedKernel) -> Tensor:
+    return kernel.raw_shares_constraint.transform(kernel.raw_shares)
+
+
+def _set_shares(kernel: CrossedKernel, shares: Tensor) -> None:
+    kernel.initialize(raw_shares=kernel.raw_shares_constraint.inverse_transform(shares))
 
 
 class PartKernel(Kernel):
@@ -104,10 +154,10 @@ def homoscedastic_noise() -> GaussianLikelihood:
     return likelihood
 
 
-def _matern(first: int, width: int, shared: bool = False) -> Kernel | None:
+def _matern(first: int, width: int, shared: bool = False, stretch: float = 1.0) -> Kernel | None:
     if not width:
         return None
-    mode = _exactly(math.exp(math.sqrt(2) - 3) * math.sqrt(width))
+    mode = _exactly(stretch * math.exp(math.sqrt(2) - 3) * math.sqrt(width))
     kernel = MaternKernel(
         nu=2.5,
         ard_num_dims=None if shared else width,

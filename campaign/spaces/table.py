@@ -238,10 +238,11 @@ class TableSpace:
         return scale[:, 0], scale[:, 1]
 
     def coordinates(self, X: Floats) -> Floats:
-        """Halves of the fractions, numbers over their ranges, and the columns of words."""
+        """Halves of the fractions and of the columns of words, numbers over their ranges; another word is 1 away."""
         k = len(self.components)
         shift, scale = self.side_scale()
-        return np.hstack([X[:, :k] / 2, (X[:, k:] - shift) / scale])
+        word = np.arange(len(shift)) >= len(self._data.numbers)
+        return np.hstack([X[:, :k] / 2, (X[:, k:] - shift) / scale / np.where(word, 2.0, 1.0)])
 
     def constituents(self, x: Floats) -> tuple[str, ...]:
         """The components present and the words, as `solvent=DMF`."""

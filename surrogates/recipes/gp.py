@@ -96,8 +96,8 @@ class GP(Recipe):
     principal_components: int = 4
     """At most so many principal components of the fraction-weighted descriptors are inputs."""
     additive_side: bool = False
-    """Whether side information adds to the effect of the composition, as descriptors of it do, instead of interacting
-    with it, as the settings of a process do."""
+    """Whether side information only adds to the effect of the composition, as descriptors of it do, instead of changing
+    it as well, as the settings of a process do."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -54,6 +54,12 @@ def test_columns_of_every_kind() -> None:
     assert scale.tolist() == [pytest.approx(40), 1, 1]
 
 
+def test_other_elements_another_word_and_the_whole_range_are_equally_far() -> None:
+    space = table(b"Ni,Fe,T,solvent\n1,0,300,DMF\n0,1,300,DMF\n1,0,400,DMF\n1,0,300,water\n")
+    points = space.coordinates(space.X(np.arange(4)))
+    assert np.abs(points - points[0]).sum(axis=1).tolist() == [0, 1, 1, 1]
+
+
 def test_kinds_are_inferred_and_the_header_names_the_unit() -> None:
     space = table(MIXED, id="name", group="family")
     assert space.columns == ("Ni", "Fe", "T", "solvent=DMF", "solvent=water")

@@ -83,8 +83,8 @@ def test_saving_and_loading_changes_nothing(tmp_path, any_fit, encoder, bags, de
 def test_files_of_another_version_are_refused(tmp_path, gp_fit):
     gp_fit.save(tmp_path)
     about = tmp_path / "fitted.json"
-    about.write_text(about.read_text().replace('"format": 3', '"format": 0'))
-    with pytest.raises(ValueError, match="holds format 0, this version reads 3"):
+    about.write_text(about.read_text().replace('"format": 4', '"format": 0'))
+    with pytest.raises(ValueError, match="holds format 0, this version reads 4"):
         load(tmp_path)
 
 

@@ -11,19 +11,31 @@ from surrogates.likelihood import JITTER, log_normal_density, log_prior
 
 
 def test_the_kernel_is_its_formula():
-    """(s1 M(roots) + s2 M(components)) M(side), Matern 5/2, at the priors' modes."""
+    """a c + b M(side) + d c M(side), c = s1 M(roots) + s2 M(components), Matern 5/2, at the priors' modes."""
     rng = torch.Generator().manual_seed(0)
     Z = torch.rand(5, 7, generator=rng, dtype=torch.float64)
     kernel = composition_kernel((3, 2, 2))
 
-    def matern(part):
-        scale = np.exp(np.sqrt(2) - 3) * np.sqrt(part.shape[1])
+    def matern(part, stretch=1.0):
+        scale = stretch * np.exp(np.sqrt(2) - 3) * np.sqrt(part.shape[1])
         r = np.sqrt(5) * np.linalg.norm(part[:, None] - part[None], axis=-1) / scale
         return (1 + r + r**2 / 3) * np.exp(-r)
 
     z = Z.numpy()
-    expected = (0.5 * matern(z[:, :3]) + 0.5 * matern(z[:, 3:5])) * matern(z[:, 5:])
-    assert np.allclose(kernel(Z).to_dense().detach().numpy(), expected)
+    composition, side = 0.5 * matern(z[:, :3]) + 0.5 * matern(z[:, 3:5]), matern(z[:, 5:], 1.5)
+    assert np.allclose(kernel(Z).to_dense().detach().numpy(), (composition + side + composition * side) / 3)
+    assert np.allclose(kernel(Z, diag=True).detach().numpy(), 1)
+    adding = composition_kernel((3, 2, 2), additive_side=True)
+    assert np.allclose(adding(Z).to_dense().detach().numpy(), composition + 0.5 * matern(z[:, 5:]))
+
+
+def test_settings_in_words_do_not_hide_what_compositions_share():
+    """Out of fold, an effect of composition and one of the route are told apart from few samples of each route."""
+    rng = np.random.default_rng(5)
+    fractions, route = rng.dirichlet(np.ones(5), 30), np.eye(5)[rng.integers(5, size=30)]
+    y = fractions @ [3.0, -2.0, 1.0, 0.0, -1.0] + route @ [0.6, -0.4, 0.2, 0.0, -0.6]
+    encode = CompositionEncoder(("Ni", "Fe", "Co", "Mn", "Cr"), tuple(f"route={i}" for i in range(5)))
+    assert _error(encode, torch.from_numpy(np.hstack([fractions, route])), torch.from_numpy(y)) < 0.2
 
 
 @pytest.mark.parametrize("widths", [(3, 2, 0), (3, 0, 0), (3, 0, 2), (0, 0, 2)])
