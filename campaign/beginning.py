@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +101,7 @@ def begin(
         acquisition = "qLogEI" if len(goals) == 1 else "Thompson"
     taken = [r.design for r in state.pending] + [s.design for s in state.samples]
     taken_X = np.array([space.x_of(design) for design in taken]).reshape(-1, len(space.columns))
-    purse = payable(state, indices, [c.design for c in beside])
+    prices, purse = payable(state, indices, [c.design for c in beside]) or (None, math.inf)
     with torch.no_grad():
         expected = torch.cat([model.posterior(part.unsqueeze(-2)).mean.squeeze(-2) for part in X.split(512)])
         selection: Selection = choose(
@@ -115,7 +116,8 @@ def begin(
             X_pending=torch.from_numpy(taken_X),
             beta=getattr(state.spec.acquisition, "beta", 4.0),
             noise_variance=[0.0] * len(goals),
-            **({} if purse is None else {"prices": torch.from_numpy(purse[0]), "purse": purse[1]}),
+            prices=None if prices is None else torch.from_numpy(prices),
+            purse=purse,
         )
         chosen = model.posterior(X[selection.rows].unsqueeze(-2))
         means, sds = chosen.mean.squeeze(-2), chosen.variance.clamp_min(0).sqrt().squeeze(-2)
