@@ -53,6 +53,8 @@ def choose(
     reference: Tensor | None = None,
     costs: Tensor | None = None,
     cost_power: float = 1.0,
+    prices: Tensor | None = None,
+    purse: float = torch.inf,
 ) -> Selection:
     """Choose `q` distinct rows of a pool, jointly and around the pending ones.
 
@@ -83,6 +85,8 @@ def choose(
         costs: of the candidates, `n`; a pick then maximises its gain over its cost to the power `cost_power`. The
             values that are returned are those without it.
         cost_power: of the costs, see `acquisition.cost`.
+        prices: of the candidates, `n`, nan where unknown: what is paid, whether or not a pick is weighed by it.
+        purse: what the batch may cost; what is beyond the rest of it comes after all others.
 
     Raises:
         ValueError: the acquisition is unknown or cannot be divided by a cost, or the pool is empty.
@@ -100,7 +104,7 @@ def choose(
     for j, bound in enumerate(constraints):
         if bound.settled and bound.low is not None:
             pool.settle(observed.squeeze(-1).long().tolist(), len(goals) + j, bound.low + 1)
-    feasible = Feasibility(pool, n, constraints, late)
+    feasible = Feasibility(pool, n, constraints, late, prices, purse)
     seeking = bool(constraints) and best_observed == -torch.inf
     feasible = costed(feasible, costs, cost_power, acquisition=acquisition, objectives=len(goals), seeking=seeking)
     waiting = pending.squeeze(-1).long().tolist()

@@ -63,7 +63,15 @@ def costed(
     if not (variance or seeking or (acquisition in LOGARITHMIC and objectives == 1)):
         raise ValueError(f"{acquisition} of {objectives} objective(s) cannot be divided by a cost")
     return Costed(
-        feasible.pool, feasible.n, feasible.bounds, feasible.after, costs=costs, power=power, logarithmic=not variance
+        feasible.pool,
+        feasible.n,
+        feasible.bounds,
+        feasible.after,
+        feasible.prices,
+        feasible.purse,
+        costs=costs,
+        power=power,
+        logarithmic=not variance,
     )
 
 

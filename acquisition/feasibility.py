@@ -7,6 +7,7 @@ sampled; given a sample of theirs the candidate's constraints are Gaussian again
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -93,12 +94,16 @@ class Feasibility:
         n: candidates, the first rows of the pool.
         bounds: one for each of the last outputs.
         after: candidates that come after all others whatever their bounds say, bool `n`; none if left out.
+        prices: what each candidate costs, `n`, nan where it is unknown; None where that does not matter.
+        purse: what a batch may cost in all; candidates that exceed what its picks leave of it come last.
     """
 
     pool: CachedPool
     n: int
     bounds: Sequence[Bound] = ()
     after: Tensor | None = None
+    prices: Tensor | None = None
+    purse: float = math.inf
     _late: Tensor = field(init=False, repr=False)
     _log_probability: Tensor = field(init=False, repr=False)
 
@@ -168,11 +173,19 @@ class Feasibility:
         return [side(j, edge, sign) for j, edge, sign in edges if edge is not None]
 
     def best(self, values: Tensor, picked: Sequence[int]) -> int:
-        """The best row of `values` (`n`) that is not picked yet; late ones come after all others."""
+        """The best row of `values` (`n`) that is not picked yet; late ones come after all others.
+
+        Before them come those that a batch could have paid before its picks, and can no more.
+        """
         left = torch.ones(self.n, dtype=torch.bool)
         left[list(picked)] = False
         early = left & ~self.late
-        rows = (early if early.any() else left).nonzero().flatten()
+        tiers = [early, left]
+        if self.prices is not None:
+            could = early & ~(self.prices > self.purse)
+            can = early & ~(self.prices > self.purse - self.prices[list(picked)].nansum())
+            tiers = [can, could, *tiers]
+        rows = next(tier for tier in tiers if tier.any()).nonzero().flatten()
         return int(rows[values[rows].argmax()])
 
 

@@ -11,15 +11,18 @@ from torch import Tensor
 
 from acquisition.choose import Selection
 
-PER_ROW = ("late", "costs")
+PER_ROW = ("late", "costs", "prices")
 """Options of a chooser that have one entry a candidate."""
+JUDGED_BY = {"portfolio": "qLogNEI"}
+"""What settings are compared by where the picks of an acquisition have no common scale: the part that improves."""
 
 
 def in_one_setting(choose: Callable[..., Selection], settings: Tensor | None) -> Callable[..., Selection]:
     """`choose` with the setting of the batch chosen jointly with its items.
 
     For each setting a batch is built greedily from its candidates alone, and the batch of the largest joint value wins.
-    A setting with fewer than `q` candidates counts only where none has more.
+    A setting with fewer than `q` candidates counts only where none has more. Under an acquisition of `JUDGED_BY` the
+    settings are compared by the batches of another one, and the winner is filled by the acquisition itself.
 
     Args:
         choose: as `acquisition.choose.choose`.
@@ -31,19 +34,29 @@ def in_one_setting(choose: Callable[..., Selection], settings: Tensor | None) ->
     def chosen(model: Model, X: Tensor, q: int, **options: Any) -> Selection:
         numbers, sizes = settings.unique(return_counts=True)
         enough = min(q, int(sizes.amax()))
-        best: tuple[float, Selection] | None = None
+        asked = options["acquisition"]
+        judge = JUDGED_BY.get(asked, asked)
+        best: tuple[float, Tensor, Selection] | None = None
         for number in numbers[sizes >= enough]:
             rows = (settings == number).nonzero().flatten()
-            mine = {key: v[rows] if key in PER_ROW and v is not None else v for key, v in options.items()}
+            mine = _of(options, rows) | {"acquisition": judge}
             found = choose(model, X[rows], q, **mine)
             value = batch_value(mine, found)
             if best is None or value > best[0]:
-                best = value, Selection([int(rows[row]) for row in found.rows], found.values)
+                best = value, rows, found
         if best is None:
             raise ValueError("the pool is empty: nothing is left to choose from")
-        return best[1]
+        _, rows, found = best
+        if asked != judge:
+            found = choose(model, X[rows], q, **_of(options, rows))
+        return Selection([int(rows[row]) for row in found.rows], found.values)
 
     return chosen
+
+
+def _of(options: dict[str, Any], rows: Tensor) -> dict[str, Any]:
+    """The options of a chooser for some of its candidates."""
+    return {key: v[rows] if key in PER_ROW and v is not None else v for key, v in options.items()}
 
 
 def batch_value(options: dict[str, Any], batch: Selection) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from acquisition.choose import Selection, choose
 from acquisition.objectives import score
 from acquisition.shortlist import JOINT_LIMIT, Promise, shortlist
 from campaign.belief import encoder, goal, sign
+from campaign.costs import payable
 from campaign.filters import Tally
 from campaign.lessons import Lesson, lessons
 from campaign.screen import Indices, open_chunks
@@ -49,6 +51,7 @@ def begin(
     *,
     only: Indices | None = None,
     again: bool = False,
+    beside: Sequence[Candidate] = (),
     tally: Tally,
     stage: Callable[[str], None] = lambda _: None,
 ) -> Beginning | None:
@@ -65,6 +68,7 @@ def begin(
         seed: of the joint samples.
         only: as for `open_chunks`.
         again: as for `open_chunks`.
+        beside: the controls of the batch, which cost as well.
         tally: as for `open_chunks`.
         stage: called with a name when a stage begins.
     """
@@ -97,6 +101,7 @@ def begin(
         acquisition = "qLogEI" if len(goals) == 1 else "Thompson"
     taken = [r.design for r in state.pending] + [s.design for s in state.samples]
     taken_X = np.array([space.x_of(design) for design in taken]).reshape(-1, len(space.columns))
+    prices, purse = payable(state, indices, [c.design for c in beside]) or (None, math.inf)
     with torch.no_grad():
         expected = torch.cat([model.posterior(part.unsqueeze(-2)).mean.squeeze(-2) for part in X.split(512)])
         selection: Selection = choose(
@@ -111,6 +116,8 @@ def begin(
             X_pending=torch.from_numpy(taken_X),
             beta=getattr(state.spec.acquisition, "beta", 4.0),
             noise_variance=[0.0] * len(goals),
+            prices=None if prices is None else torch.from_numpy(prices),
+            purse=purse,
         )
         chosen = model.posterior(X[selection.rows].unsqueeze(-2))
         means, sds = chosen.mean.squeeze(-2), chosen.variance.clamp_min(0).sqrt().squeeze(-2)

@@ -280,21 +280,23 @@ class Campaign:
             reason: why.
 
         Raises:
-            InvalidInput: one of them names nothing, or is a control of the spec.
+            InvalidInput: no design is given, one of them names nothing, or is a control of the spec.
         """
-        from campaign.decisions import VETO_STATED, veto_payload
+        from campaign.decisions import veto_payload
 
-        return self._store.append(self.name, VETO_STATED, veto_payload(self.state, designs, reason), by=self._by)
+        return record.state_veto(
+            self._store, self.name, designs, lambda state: veto_payload(state, designs, reason), self._by
+        )
 
     def lift(self, *designs: str) -> Event:
         """Lift the vetoes on designs, named as for `veto`: they may be proposed again.
 
         Raises:
-            InvalidInput: one of them names nothing, or is not vetoed.
+            InvalidInput: no design is given, one of them names nothing, or is not vetoed.
         """
-        from campaign.decisions import VETO_STATED, lift_payload
+        from campaign.decisions import lift_payload
 
-        return self._store.append(self.name, VETO_STATED, lift_payload(self.state, designs), by=self._by)
+        return record.state_veto(self._store, self.name, designs, lambda state: lift_payload(state, designs), self._by)
 
     def worksheet(self, path: str | Path, *, number: int | None = None) -> Path:
         """Write a batch as a worksheet to fill in: CSV, XLSX or JSON by the ending of `path`.

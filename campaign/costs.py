@@ -180,17 +180,23 @@ class Account:
     budget: float | None
     unknown: int
     """Samples and recommendations whose cost is not known; they count nothing."""
+    taken_over: float = 0.0
+    """On what the batch that is being proposed has already; it is in none of the others."""
 
     @property
     def left(self) -> float:
         """Of the budget; infinite without one."""
-        return math.inf if self.budget is None else self.budget - self.spent - self.pending
+        return math.inf if self.budget is None else self.budget - self.spent - self.pending - self.taken_over
 
     def power(self, weight: str | float) -> float:
         """Power of the cost in the next choice."""
         if not isinstance(weight, str):
             return weight
-        return 1.0 if self.budget is None else cooled(self.budget, self.spent + self.pending, self.initial)
+        return (
+            1.0
+            if self.budget is None
+            else cooled(self.budget, self.spent + self.pending + self.taken_over, self.initial)
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for the status."""
@@ -215,6 +221,7 @@ def account(state: State) -> Account | None:
             made[r.batch].append(model.of_design(state.sample_of[r.id].design))
         elif r.batch in made and r.id in waiting:
             due[r.batch].append(model.of_design(r.design))
+    new = math.fsum(_known([model.of_design(r.design) for r in state.pending if not r.batch]))
     totals = {True: 0.0, False: 0.0}
     initial = 0.0
     for batch in made:
@@ -225,7 +232,7 @@ def account(state: State) -> Account | None:
         totals[False] += owed
         initial += paid + owed if batch in filled else 0.0
     unknown = sum(math.isnan(c) for several in (*made.values(), *due.values()) for c in several)
-    return Account(model.costs.unit, totals[True], totals[False], initial, state.spec.budget.cost, unknown)
+    return Account(model.costs.unit, totals[True], totals[False], initial, state.spec.budget.cost, unknown, new)
 
 
 def _known(costs: Sequence[float]) -> list[float]:
@@ -244,12 +251,19 @@ def weighed(state: State, indices: Ints) -> tuple[Floats, float] | None:
     return np.maximum(costs, CHEAPEST * dearest), told.power(model.costs.weight)
 
 
-def unaffordable(state: State, indices: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which candidates, `n`, cost more each than what is left of the budget."""
+def payable(state: State, indices: Ints, beside: Sequence[Design] = ()) -> tuple[Floats, float] | None:
+    """Costs of candidates, `n`, nan where unknown, and what the next batch may cost in all; None without a budget.
+
+    Args:
+        state: the campaign.
+        indices: of the candidates.
+        beside: what else the batch has, its controls; what it takes over is counted by itself.
+    """
     model, told = state.costs, account(state)
     if model is None or told is None or told.budget is None:
-        return np.zeros(len(indices), dtype=bool)
-    return model.of_candidates(indices) > told.left - model.costs.batch
+        return None
+    due = math.fsum(_known([model.of_design(design) for design in beside]))
+    return model.of_candidates(indices), told.left - model.costs.batch - due
 
 
 def batch_notes(state: State, designs: Sequence[Design]) -> list[str]:
@@ -263,7 +277,7 @@ def batch_notes(state: State, designs: Sequence[Design]) -> list[str]:
     lines = [f"this batch costs {quantity(total, told.unit)} ({before}{_of(told)})"]
     if unknown := len(each) - len(_known(each)):
         lines.append(f"the cost of {unknown} of its items is not known and not counted")
-    if told.budget is not None and total > told.left:
+    if told.budget is not None and total > told.left + told.taken_over:  # which the total holds as well
         used = quantity(told.spent + told.pending + total)
         lines.append(f"over budget: {used} of {quantity(told.budget, told.unit)}")
     return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,13 @@ class Decisions:
     """Recommendation ids that are no longer wanted; for good, even where a veto is lifted."""
     renewed: Mapping[str, str] = field(default_factory=dict)
     """Recommendation id -> id of the earlier recommendation that it repeats under a new label."""
+
+    def names(self, recommendation: str) -> Iterator[str]:
+        """Its id, then those of the earlier ones that it repeats, back to the first."""
+        known: str | None = recommendation
+        while known is not None:
+            yield known
+            known = self.renewed.get(known)
 
 
 def decisions(events: Iterable[Event]) -> Decisions:

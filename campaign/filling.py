@@ -63,7 +63,15 @@ def _shares(counts: Indices, size: int) -> list[int]:
     return found
 
 
-def spread(X: NDArray[np.float64], strata: Sequence[str], q: int, *, taken: NDArray[np.float64]) -> list[int]:
+def spread(
+    X: NDArray[np.float64],
+    strata: Sequence[str],
+    q: int,
+    *,
+    taken: NDArray[np.float64],
+    prices: NDArray[np.float64] | None = None,
+    purse: float = np.inf,
+) -> list[int]:
     """Rows of `X` (`n x d`) that fill the space: strata in turn, in each the row farthest from all others chosen.
 
     The largest stratum comes first. The very first row is the one nearest to the centre of its stratum; each next one
@@ -74,11 +82,12 @@ def spread(X: NDArray[np.float64], strata: Sequence[str], q: int, *, taken: NDAr
         strata: of each row.
         q: how many; all rows where there are fewer.
         taken: designs made or pending already, `n_taken x d`.
+        prices: of each row, nan where it is unknown; None where that does not matter.
+        purse: what the rows may cost in all; those that exceed what is left of it come last.
     """
     strata_array = np.asarray(strata)
     names, sizes = np.unique(strata_array, return_counts=True)
     order = [str(names[i]) for i in np.lexsort((names, -sizes))]
-    left = dict(zip(names.tolist(), sizes.tolist(), strict=True))
     nearest = np.full(len(X), np.inf)
     for row in taken:
         nearest = np.minimum(nearest, np.linalg.norm(X - row, axis=1))
@@ -87,15 +96,23 @@ def spread(X: NDArray[np.float64], strata: Sequence[str], q: int, *, taken: NDAr
     while len(picked) < min(q, len(X)):
         name = order[turn % len(order)]
         turn += 1
-        if not left[name]:
+        mine = (strata_array == name) & _open(len(X), picked, prices, purse)
+        if not mine.any():
             continue
-        mine = strata_array == name
         first = np.isinf(nearest).all()
         score = -np.linalg.norm(X - X[mine].mean(axis=0), axis=1) if first else nearest.copy()
         score[~mine] = -np.inf
-        score[picked] = -np.inf
         row = int(score.argmax())
         picked.append(row)
-        left[name] -= 1
         nearest = np.minimum(nearest, np.linalg.norm(X - X[row], axis=1))
     return picked
+
+
+def _open(n: int, picked: Sequence[int], prices: NDArray[np.float64] | None, purse: float) -> NDArray[np.bool_]:
+    """Which of `n` rows may come next: what the picks leave money for, else what the purse could pay, else any."""
+    left = np.ones(n, dtype=bool)
+    left[list(picked)] = False
+    if prices is None:
+        return left
+    tiers = [left & ~(prices > limit) for limit in (purse - np.nansum(prices[list(picked)]), purse)]
+    return next((tier for tier in tiers if tier.any()), left)

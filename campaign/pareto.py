@@ -18,6 +18,7 @@ from linear_operator.utils.cholesky import psd_safe_cholesky
 from acquisition.hypervolume import front, hypervolume, infer_reference
 from acquisition.objectives import score
 from campaign.belief import Array, Belief, goal, sign
+from campaign.health.data import repeats
 from campaign.spec import Objective
 from campaign.state import Observation, State
 from campaign.words import quantity
@@ -146,7 +147,8 @@ def _value(objective: Objective, score: float) -> float:
 
 
 def _points(state: State) -> tuple[Point, ...]:
-    batch_of = {r.id: int(r.batch.rpartition("/b")[2]) for r in state.recommendations}
+    numbers = {b.id: b.number for b in state.batches}
+    batch_of = {r.id: numbers.get(r.batch, 0) for r in state.recommendations}
     noise = [_noise(state, o) for o in state.objectives]
     found: dict[str, list[list[Observation]]] = {}
     for j, objective in enumerate(state.objectives):
@@ -171,11 +173,10 @@ def _points(state: State) -> tuple[Point, ...]:
 
 
 def _noise(state: State, objective: Objective) -> float | None:
-    """Standard deviation of one measurement: pooled over replicates, else as the latest batch took it, else stated."""
-    replicated = [o for o in state.observations(objective.name) if o.sd is not None]
-    if replicated:
-        freedom = sum(o.n - 1 for o in replicated)
-        return math.sqrt(sum((o.n - 1) * (o.sd or 0.0) ** 2 for o in replicated) / freedom)
+    """Sd of one measurement: pooled over all that was repeated, else as the latest batch took it, else stated."""
+    sd, free = repeats(state, objective)
+    if free:
+        return sd
     for r in reversed(state.recommendations):
         if objective.name in r.prediction:
             return float(r.prediction[objective.name]["noise_floor"])

@@ -17,7 +17,7 @@ from campaign.beginning import begin, learnt
 from campaign.belief import Belief, ObjectiveBelief, believe, learnable, unlearnt
 from campaign.cards import RecommendedBatch
 from campaign.continuous import refined
-from campaign.costs import batch_notes, unaffordable, weighed
+from campaign.costs import batch_notes, payable, weighed
 from campaign.decisions import VETO_STATED
 from campaign.encoding import encode_ahead
 from campaign.feasibility import feasibility
@@ -136,15 +136,17 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
     seed = batch_seed(state, number)
     size = request.size or asked.size or state.spec.batch.size
     pinned = [Candidate(r.candidate, r.design, r.stratum) for r in asked.pinned]
-    controls = asked.controls if size > len(asked.controls) + len(pinned) else ()
-    wanted = size - len(controls) - len(pinned)
+    kept = len(pinned) + len(asked.replicates)  # pending already in the state as it would be
+    room = size - len(asked.controls) - kept
+    controls = asked.controls if room > 0 or (room == 0 and kept) else ()
+    wanted = size - len(controls) - kept
     if wanted < 0 or (wanted == 0 and request.size is None):
-        what, fix = f"{len(pinned)} pinned in a batch of {size} leave nothing to propose", "pin fewer, or ask for more"
+        what, fix = f"{kept} kept in a batch of {size} leave nothing to propose", "pin fewer, or ask for more"
         raise InvalidInput(Problem(f"campaign {state.name}", what, f"{fix} with -n"))
     if learnable(state):
-        picked = _choose(state, request, wanted, seed, stage, pinned)
+        picked = _choose(state, request, wanted, seed, stage, pinned, asked.replicates, controls)
     else:
-        picked = _begin(state, request, wanted, seed, stage, pinned)
+        picked = _begin(state, request, wanted, seed, stage, pinned, controls)
     for before, rationale in zip(asked.pinned, picked.rationales, strict=False):
         rationale["pinned"] = before.label or "by hand"
     if not picked.candidates:
@@ -168,6 +170,10 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
         settings=picked.settings,
     )
     entries = [(c, p, r) for c, p, r in zip(picked.candidates, picked.predictions, picked.rationales, strict=True)]
+    entries += [
+        (Candidate(r.candidate, r.design, r.stratum), {}, {k: v for k, v in r.rationale.items() if k != "cost"})
+        for r in asked.replicates
+    ]
     entries += [(c, {}, rationale) for c, rationale in picked.replicates]
     entries += [(c, {}, {"role": "control", "warnings": []}) for c in controls]
     if state.costs:
@@ -195,7 +201,7 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
     found = len(picked.candidates) + len(picked.replicates) - len(pinned)
     if found < wanted:
         notes.append(f"only {found} candidates are left, {wanted} were asked for")
-    notes += over_budget(state, len(recommendations) - len(pinned))
+    notes += over_budget(state, len(recommendations) - kept)
     notes += batch_notes(state, [r.design for r in recommendations])
     return Proposal(batch, recommendations, tuple(notes), picked.models, asked.renewed(recommendations))
 
@@ -204,7 +210,7 @@ def over_budget(state: State, size: int) -> list[str]:
     """What a further batch of `size` does to the spec's budget, in words; nothing while it holds."""
     budget = state.spec.budget
     made = len(state.samples) + sum(r.id not in state.sample_of for r in state.pending) + size
-    counts = (("samples", budget.samples, made), ("batches", budget.batches, len(state.batches) + 1))
+    counts = (("samples", budget.samples, made), ("batches", budget.batches, state.batches_spent + 1))
     return [f"over budget: {used} {word} of {limit}" for word, limit, used in counts if limit and used > limit]
 
 
@@ -247,18 +253,21 @@ def _begin(
     seed: int,
     stage: Callable[[str], None],
     pinned: Sequence[Candidate],
+    controls: Sequence[Candidate],
 ) -> _Picked:
     """The pinned candidates, then a batch from nothing of its own: as the histories suggest, or space-filling where
     they tell nothing or all samples of a batch share a setting.
     """
     if not state.spec.history or state.spec.batch.shared:
-        return _fill(state, request, wanted, seed, pinned)
+        return _fill(state, request, wanted, seed, pinned, controls)
     told, tally = learnt(state), Tally()
     history = {"history": {name: [lesson.as_json() for lesson in lessons] for name, lessons in told.items()}}
     notes = tuple(f"{name}: {lesson.sentence()}" for name, lessons in told.items() for lesson in lessons)
-    found = begin(state, told, wanted, seed, only=request.only, again=request.again, tally=tally, stage=stage)
+    found = begin(
+        state, told, wanted, seed, only=request.only, again=request.again, beside=controls, tally=tally, stage=stage
+    )
     if found is None:
-        picked = _fill(state, request, wanted, seed, pinned)
+        picked = _fill(state, request, wanted, seed, pinned, controls)
         return replace(picked, settings=picked.settings | history, notes=picked.notes + notes)
     candidates = [*pinned, *found.candidates]
     expected = [{"role": "space-filling"} for _ in pinned] + list(found.rationales)
@@ -274,7 +283,14 @@ def _begin(
     )
 
 
-def _fill(state: State, request: Request, wanted: int, seed: int, pinned: Sequence[Candidate]) -> _Picked:
+def _fill(
+    state: State,
+    request: Request,
+    wanted: int,
+    seed: int,
+    pinned: Sequence[Candidate],
+    controls: Sequence[Candidate],
+) -> _Picked:
     """A space-filling batch: nothing is learnt yet, so nothing is predicted."""
     tally = Tally()
     indices = open_sample(state, SAMPLE, seed, only=request.only, again=request.again, tally=tally)
@@ -284,8 +300,10 @@ def _fill(state: State, request: Request, wanted: int, seed: int, pinned: Sequen
         indices = within(state.space, shared, indices, [c.design for c in pinned])
         indices = filling(state.space, shared, indices, state.space.coordinates(taken))
     X = state.space.coordinates(state.space.X(indices))
-    rows = spread(X, state.space.stratum(indices), wanted, taken=state.space.coordinates(taken))
-    candidates = [*pinned, *(state.space.candidate(int(indices[row])) for row in rows)] if rows or not wanted else []
+    prices, purse = payable(state, indices, [c.design for c in controls]) or (None, math.inf)
+    strata = state.space.stratum(indices)
+    rows = spread(X, strata, wanted, taken=state.space.coordinates(taken), prices=prices, purse=purse)
+    candidates = [*pinned, *(state.space.candidate(int(indices[row])) for row in rows)]
     filtered = _filtered(state, sieve_of(state), candidates)
     why = "nothing is measured yet" if not state.measured else "too little is measured yet to learn from"
     return _Picked(
@@ -316,12 +334,14 @@ def _choose(
     seed: int,
     stage: Callable[[str], None],
     pinned: Sequence[Candidate] = (),
+    replicated: Sequence[Recommendation] = (),
+    controls: Sequence[Candidate] = (),
 ) -> _Picked:
     """The pinned candidates, then those chosen by the acquisition function on what is believed, and explained."""
     belief = believe(state, seed=seed, stage=stage)
     stage("screen")
     tally, passed = Tally(), Passed()
-    indices = screen(
+    screened = screen(
         state,
         belief,
         only=request.only,
@@ -331,15 +351,48 @@ def _choose(
         passed=passed,
         stage=stage,
     )
-    finalists, notes = indices, _notes(state, belief)
+    indices, notes = screened, _notes(state, belief)
     best_of = sampled(state, belief, max(wanted, 1), seed, only=request.only, again=request.again)
     if best_of is not None:
         indices, notes = best_of, (*notes, SAMPLED)
     shared = state.spec.batch.shared
     indices = within(state.space, shared, indices, [c.design for c in pinned])
-    if not len(indices):
-        return _Picked((), (), (), {}, tally=tally)
     stage("choose")
+    chosen = _Chosen()
+    if len(indices):
+        chosen = _chosen(state, belief, indices, wanted, seed, len(replicated), controls)
+    candidates = [*pinned, *chosen.candidates]
+    if not candidates:
+        return _Picked((), (), (), {}, tally=tally)
+    stage("explain")
+    predictions, rationales = describe(state, belief, candidates, stage)
+    for rationale, value in zip(rationales[len(pinned) :], chosen.values, strict=True):
+        rationale["acquisition_value"] = value
+    how, notes = _settings(state, belief) | passed.settings, (*notes, *passed.notes, *chosen.moves)
+    how[KEY] = believed_left(state, belief, state.space.X(screened), seed=seed) if len(screened) else {}
+    models = _models(state, belief, seed)
+    return _Picked(candidates, predictions, rationales, how, notes, models, tally, chosen.replicates)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    candidates: Sequence[Candidate] = ()
+    values: Sequence[float] = ()
+    moves: Sequence[str] = ()
+    replicates: Sequence[Replicate] = ()
+
+
+def _chosen(
+    state: State,
+    belief: Belief,
+    indices: Indices,
+    wanted: int,
+    seed: int,
+    replicated: int,
+    controls: Sequence[Candidate],
+) -> _Chosen:
+    """What the acquisition function takes of the candidates at `indices`, refined, and what is made again."""
+    shared = state.spec.batch.shared
     acquisition, measured = state.spec.acquisition, measured_front(state)
     pending = np.array([state.space.x_of(d) for d in _unmeasured(state)]).reshape(-1, len(state.space.columns))
     groups = torch.from_numpy(settings(state.space, shared, state.space.X(indices))) if shared else None
@@ -357,45 +410,52 @@ def _choose(
         noise_variance=[b.noise_variance() for b in belief.objectives],
         constraints=belief.bounds,
         reference=measured.origin if measured else None,
-        late=torch.from_numpy(unmeasured(state, belief, indices) | unaffordable(state, indices)),
-        **_costs(state, indices),
+        late=torch.from_numpy(unmeasured(state, belief, indices)),
+        **_costs(state, indices, controls),
     )
-    repeated = _replicates(state, belief, indices, selection, wanted, seed)
+    more = min(state.spec.batch.replicates - replicated, wanted - 1)
+    repeated = _replicates(state, belief, indices, selection, max(more, 0), seed, controls)
     selection = Selection(selection.rows[: wanted - len(repeated)], selection.values[: wanted - len(repeated)])
     grid = [state.space.candidate(int(indices[row])) for row in selection.rows]
-    power = _costs(state, indices).get("cost_power", 0.0)
+    weights = weighed(state, indices)
+    power = 0.0 if weights is None else weights[1]
     found, moves = refined(state, belief, grid, pending, seed, power)
-    candidates = [*pinned, *found]
-    stage("explain")
-    predictions, rationales = describe(state, belief, candidates, stage)
-    for rationale, value in zip(rationales[len(pinned) :], selection.values, strict=True):
-        rationale["acquisition_value"] = value
-    how, notes = _settings(state, belief) | passed.settings, (*notes, *passed.notes, *moves)
-    how[KEY] = believed_left(state, belief, state.space.X(finalists), seed=seed)
-    models = _models(state, belief, seed)
-    return _Picked(candidates, predictions, rationales, how, notes, models, tally, repeated)
+    return _Chosen(found, selection.values, moves, repeated)
 
 
-def _costs(state: State, indices: Indices) -> dict[str, Any]:
-    """Costs of candidates as `choose` takes them; nothing where they do not weigh on the choice."""
-    found = weighed(state, indices)
-    return {} if found is None else {"costs": torch.from_numpy(found[0]), "cost_power": found[1]}
+def _costs(state: State, indices: Indices, controls: Sequence[Candidate]) -> dict[str, Any]:
+    """Costs of candidates as `choose` takes them; nothing where they do not weigh on the choice, nor limit it."""
+    found: dict[str, Any] = {}
+    if weights := weighed(state, indices):
+        found |= {"costs": torch.from_numpy(weights[0]), "cost_power": weights[1]}
+    if purse := payable(state, indices, [c.design for c in controls]):
+        found |= {"prices": torch.from_numpy(purse[0]), "purse": purse[1]}
+    return found
 
 
 def _replicates(
-    state: State, belief: Belief, indices: Indices, selection: Selection, wanted: int, seed: int
+    state: State,
+    belief: Belief,
+    indices: Indices,
+    selection: Selection,
+    n: int,
+    seed: int,
+    controls: Sequence[Candidate],
 ) -> Sequence[Replicate]:
-    """The measured designs to make again beside a selection, in the setting that it has where the batch shares one."""
-    n, shared = max(min(state.spec.batch.replicates, wanted - 1), 0), state.spec.batch.shared
+    """At most `n` measured designs to make again beside a selection, and beside the controls of its batch.
+
+    In the setting that the selection has, where the batch shares one.
+    """
+    shared = state.spec.batch.shared
     if not shared:
-        return replicates(state, belief, n, seed)
+        return replicates(state, belief, n, seed, beside=controls)
     columns = positions(state.space, shared)
     setting = state.space.X(indices[selection.rows[:1]])[0, columns]
 
     def there(candidate: Candidate) -> bool:
         return bool(np.allclose(state.space.x_of(candidate.design)[columns], setting, rtol=0, atol=1e-9))
 
-    return replicates(state, belief, n, seed, there)
+    return replicates(state, belief, n, seed, there, controls)
 
 
 def _unmeasured(state: State) -> list[Design]:

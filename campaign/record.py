@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from campaign.decisions import VETO_STATED
 from campaign.designs import refuse_strangers
 from campaign.files import read_file
 from campaign.state import (
@@ -269,3 +270,38 @@ def state_status(store: Store, state: State, label: str, status: Mapping[str, An
     sample = _sample(state, label, candidate)
     rows: list[Record] = [] if sample in state.samples else [candidate, sample]
     return store.append(state.name, STATUS_STATED, {"statuses": {sample.id: dict(status)}}, rows=rows, by=by)
+
+
+def state_veto(
+    store: Store, name: str, designs: Sequence[str], payload: Callable[[State], dict[str, Any]], by: str
+) -> Event:
+    """Record what is decided about designs, from the campaign as it is when it is written.
+
+    Args:
+        store: where the campaign is.
+        name: of the campaign.
+        designs: what the decision names.
+        payload: what the event holds, given the campaign.
+        by: who decides.
+
+    Raises:
+        InvalidInput: no design is given, or `payload` refuses.
+        Overtaken: others kept recording at the same moment.
+    """
+    if not designs:
+        fix = "name labels (b1-03) or designs (Ni0.5 Fe0.5)"
+        raise InvalidInput(Problem(f"campaign {name}", "no design is named", fix))
+
+    def attempt() -> Event:
+        with store.reading():
+            state = load_state(store, name)
+        return store.append(
+            name,
+            VETO_STATED,
+            payload(state),
+            by=by,
+            after=state.head.seq,
+            unless={BATCH_RECOMMENDED, VETO_STATED, *RESULT_KINDS},
+        )
+
+    return retried(attempt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,12 @@ Replicate = tuple[Candidate, dict[str, Any]]
 
 
 def replicates(
-    state: State, belief: Belief, n: int, seed: int, allowed: Callable[[Candidate], bool] = lambda _: True
+    state: State,
+    belief: Belief,
+    n: int,
+    seed: int,
+    allowed: Callable[[Candidate], bool] = lambda _: True,
+    beside: Sequence[Candidate] = (),
 ) -> list[Replicate]:
     """At most `n` measured designs to make again; one may come twice.
 
@@ -28,6 +33,7 @@ def replicates(
         n: how many.
         seed: of the joint samples.
         allowed: which candidates may be repeated; failed and vetoed ones never are.
+        beside: what the same batch makes again in any case, its controls.
 
     Returns:
         None where no measured design may be repeated or none has an exact value.
@@ -46,7 +52,9 @@ def replicates(
         names, X = [name for name, may in zip(names, eligible, strict=True) if may], X[eligible]
     if not n or not len(X):
         return []
-    waiting = [names.index(r.candidate) for r in state.pending if r.candidate in names]
+    known = {s.recommendation for s in state.samples if s.label in exact}  # measured in part: data already
+    due = [r.candidate for r in state.pending if r.id not in known] + [c.id for c in beside]
+    waiting = [names.index(candidate) for candidate in due if candidate in names]
     with torch.no_grad():
         beliefs = [b.model.posterior(torch.from_numpy(X)) for b in belief.objectives]
     rows, shares = repeats(

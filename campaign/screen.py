@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from acquisition.shortlist import FINALISTS, JOINT_LIMIT, Promise
 from campaign.belief import Belief, belief_score, believe, learnable
-from campaign.costs import account, unaffordable, weighed
+from campaign.costs import account, payable, weighed
 from campaign.encoding import encode_ahead, site_encoder
 from campaign.filling import drawn
 from campaign.filters import Sieve, Tally
@@ -190,7 +190,8 @@ def screen(
         if costs is not None and not promise.seeking:
             gain = found if promise.doubtful else np.maximum(found - best, SMALLEST_GAIN)
             found = np.log(np.maximum(gain, 1e-300)) - costs[1] * np.log(costs[0])
-        return found, late.numpy() | unaffordable(state, indices)
+        purse = payable(state, indices)
+        return found, late.numpy() | (False if purse is None else purse[0] > purse[1])
 
     about = ["promise", [goal.__dict__ for goal in belief.goals], promise.scale.tolist(), promise.worst]
     about += [promise.doubtful, best, repr(account(state))]

@@ -23,6 +23,7 @@ from campaign.grammar import Choice, Flag, Frozen, Number, Whole, fault, faults,
 from campaign.outcomes import Labels, OutcomeConstraint, label_faults
 from campaign.prices import Costs
 from campaign.quantities import NUMBER_OR_QUANTITY, Condition, Quantity, difference, in_unit, known_unit
+from campaign.shared import positions
 from campaign.spaces import AnySpace, DopedSlab, Process, ProcessSequence, Product, Space, variables
 from campaign.spaces.base import ELEMENTS
 from campaign.stop_spec import Stop
@@ -497,11 +498,11 @@ def check_space(spec: CampaignSpec, space: Space) -> None:
             space.design_candidate(control.design)
         except InvalidInput as error:
             found += [Problem(f"batch.controls[{i}].design.{p.where}", p.what, p.fix) for p in error.problems]
-    sides = [column.name for column in space.side_columns()]
+    sides = [c.name for c in space.side_columns() if positions(space, (c.name,))]  # no routes, no structures
     for i, name in enumerate(spec.batch.shared):
         if name not in sides:
             what = f"{shown(name)} is no design column that a batch could share"
-            fix = suggestion(name, sides) if sides else "remove it: the space has fractions or structures only"
+            fix = suggestion(name, sides) if sides else "remove it: the space has no settings, such as a temperature"
             found.append(Problem(f"batch.shared[{i}]", what, fix))
     if found:
         raise InvalidInput(found)

@@ -135,9 +135,14 @@ class State:
         return recommendation.id not in self.decisions.superseded or recommendation.id in self.sample_of
 
     def _answered(self, recommendation: Recommendation) -> bool:
-        """Whether nothing more is expected of it, or of the earlier one that it repeats under a new label."""
-        ids = (recommendation.id, self.decisions.renewed.get(recommendation.id, ""))
+        """Whether nothing more is expected of it, or of an earlier one that it repeats under a new label."""
+        ids = self.decisions.names(recommendation.id)
         return any(i in self.sample_of and self.finished(self.sample_of[i]) for i in ids)
+
+    @cached_property
+    def batches_spent(self) -> int:
+        """Batches that were made or are to be: one of which every item was superseded unmade counts nothing."""
+        return len({r.batch for r in self.recommendations if r.batch and self._wanted(r)})
 
     def controls(self) -> tuple[Candidate, ...]:
         """The known samples that the spec repeats in every batch."""

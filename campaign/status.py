@@ -117,7 +117,7 @@ def _next(state: State, found: dict[str, Any]) -> str:
     if found["pending"]:
         names = ", ".join(found["pending"][:4]) + (" ..." if len(found["pending"]) > 4 else "")
         return f"measure {names} and run `siteloop ingest {state.name} FILE`"
-    for word, used in (("samples", found["samples"]), ("batches", found["batches"])):
+    for word, used in (("samples", found["samples"]), ("batches", state.batches_spent)):
         limit = found["budget"].get(word)
         if limit is not None and used >= limit:
             return f"the budget of {limit} {word} is spent: read `siteloop report {state.name}`"

@@ -122,7 +122,7 @@ def _rule(name: str, value: float | None, limit: float, met: bool | None, text: 
 
 def _budget(state: State) -> list[dict[str, Any]]:
     budget = state.spec.budget
-    counts = (("samples", budget.samples, len(state.samples)), ("batches", budget.batches, len(state.batches)))
+    counts = (("samples", budget.samples, len(state.samples)), ("batches", budget.batches, state.batches_spent))
     return [
         _rule("budget", used, limit, used >= limit, f"{used} of {limit} {word}", f"the {word} are spent")
         for word, limit, used in counts

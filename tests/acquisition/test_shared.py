@@ -6,7 +6,7 @@ import pytest
 import torch
 from botorch.models import SingleTaskGP
 
-from acquisition.choose import choose
+from acquisition.choose import Selection, choose
 from acquisition.objectives import Goal
 from acquisition.shared import batch_value, in_one_setting
 
@@ -57,3 +57,33 @@ def test_a_setting_with_too_few_candidates_counts_only_where_none_has_more():
 
 def test_without_shared_settings_it_is_the_chooser_itself():
     assert in_one_setting(choose, None) is choose
+
+
+HAND_MADE = {  # setting -> what each pick adds to the improvement, and the chance of each to be among the best
+    0: ([1.0, 1e-6], [0.5, 0.01]),
+    1: ([0.3, 0.25], [0.4, 0.4]),
+}
+
+
+def test_the_portfolio_takes_the_setting_of_the_largest_improvement_and_fills_it_in_its_own_way():
+    settings = torch.tensor([1, 1, 0, 0])
+
+    def by_hand(model, X, q, *, acquisition, **options):
+        improvement, chance = HAND_MADE[int(X[0, 0])]
+        if acquisition == "qLogNEI":
+            return Selection([0, 1], torch.tensor(improvement).log().tolist())
+        return Selection([1, 0], torch.tensor(chance).log().tolist())
+
+    found = in_one_setting(by_hand, settings)(None, settings[:, None].double(), 2, acquisition="portfolio")
+    assert found.rows == [3, 2]
+    assert found.values == pytest.approx(torch.tensor([0.5, 0.01]).log().tolist())
+
+
+def test_the_portfolio_itself_stays_in_the_setting_of_the_noisy_improvement():
+    model, X, options = problem()
+    settings = (X[:, 1] * 4).long()
+    batches = {
+        name: in_one_setting(choose, settings)(model, X, 3, acquisition=name, **options)
+        for name in ("qLogNEI", "portfolio")
+    }
+    assert len({int(settings[row]) for found in batches.values() for row in found.rows}) == 1

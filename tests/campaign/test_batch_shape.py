@@ -104,3 +104,11 @@ def test_the_first_batch_has_nothing_to_repeat(start):
 def test_what_no_batch_can_be_is_refused(start, batch, what):
     with pytest.raises(InvalidInput, match=what):
         start(batch=batch)
+
+
+def test_pins_in_a_shared_setting_leave_the_stop_rules_all_that_is_open(furnace):
+    campaign = furnace(12, stop={"probability_of_improvement": 0.05})
+    plain = campaign.recommend(dry_run=True).batch.settings["stopping"]
+    pinned = campaign.recommend(pin=["Ni0.5 Fe0.5 T=600"], dry_run=True).batch.settings["stopping"]
+    assert pinned["candidates"] == plain["candidates"] == 36
+    assert pinned["probability"] == plain["probability"]

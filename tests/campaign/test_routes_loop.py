@@ -14,6 +14,7 @@ from campaign.routes import without_steps
 from campaign.sentences import sentences
 from campaign.spaces.product import route_of
 from campaign.spec import load_spec
+from db.errors import InvalidInput
 from lab_io.worksheets import render
 
 ROUTE = {
@@ -172,3 +173,8 @@ def test_the_encoder_of_routes_reads_designs_as_the_step_encoder_does(tmp_path):
     assert bags.labels == expected.labels
     assert bags.kind == "route"
     torch.testing.assert_close(encode.designs(bags), torch.from_numpy(X), atol=1e-9, rtol=0)
+
+
+def test_a_route_is_no_setting_that_a_batch_could_share(tmp_path):
+    with pytest.raises(InvalidInput, match="no design column"):
+        started(tmp_path, PRODUCT, batch={"size": 4, "shared": ["route"]})
