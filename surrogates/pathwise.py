@@ -20,6 +20,8 @@ from botorch.models import SingleTaskGP
 from gpytorch.kernels import AdditiveKernel, Kernel, MaternKernel, ProductKernel, ScaleKernel
 from torch import Tensor
 
+from surrogates.kernels import CrossedKernel
+
 FEATURES = 2048
 """Cosines of a prior sample; covariances of the prior are then right to about 1 / sqrt(FEATURES) of its variance."""
 BLOCK = 2**22
@@ -102,8 +104,18 @@ def _spectrum(kernel: Kernel, count: int, d: int, generator: torch.Generator) ->
         variances, found = torch.stack([v for v, _ in each]), torch.stack([f for _, f in each])
         if isinstance(kernel, ProductKernel):
             return variances.prod(), found.sum(0)
-        which = torch.multinomial(variances, count, replacement=True, generator=generator)
-        return variances.sum(), found[which, torch.arange(count)]
+        return _mixture(variances, found, generator)
+    if isinstance(kernel, CrossedKernel):
+        (one, first), (two, second) = (_spectrum(k, count, d, generator) for k in (kernel.first, kernel.second))
+        variances = kernel.shares * torch.stack([one, two, one * two])
+        return _mixture(variances, torch.stack([first, second, first + second]), generator)
     raise UnsupportedError(
         f"paths can be drawn of Matern kernels, their sums and products, not of {type(kernel).__name__}"
     )
+
+
+def _mixture(variances: Tensor, found: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Variance of a sum, and of its terms' frequencies, `terms x count x d`, one for each cosine, `count x d`."""
+    count = found.shape[1]
+    which = torch.multinomial(variances, count, replacement=True, generator=generator)
+    return variances.sum(), found[which, torch.arange(count)]

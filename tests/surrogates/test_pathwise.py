@@ -35,13 +35,15 @@ def test_mean_and_covariance_are_those_of_the_posterior(model):
     mean, covariance = exact.mean.squeeze(-1), exact.distribution.covariance_matrix
     draws = torch.stack([draw_paths(process, PATHS, seed=seed)(X) for seed in range(DRAWS)])
     assert draws.shape == (DRAWS, PATHS, 6)
-    sd = covariance.diagonal().sqrt()
     means = draws.mean(1)
     z = (means.mean(0) - mean) / (means.std(0) / DRAWS**0.5)
     assert z.abs().max() < 6  # t of 11 degrees of freedom, six points
     found = torch.stack([torch.cov(draw.T) for draw in draws])
-    scale = sd.unsqueeze(0) * sd.unsqueeze(1)
-    assert ((found.mean(0) - covariance) / scale).abs().max() < 0.1
+    # random cosines err in shares of the prior's variance, which is many times what is left at some points
+    sd = covariance.diagonal().sqrt()
+    error = found.std(0) / DRAWS**0.5
+    assert (error / (sd.unsqueeze(0) * sd.unsqueeze(1))).max() < 0.1
+    assert ((found.mean(0) - covariance) / error).abs().max() < 6  # t of 11 degrees of freedom, 21 covariances
 
 
 def test_a_seed_gives_the_same_functions_whatever_they_are_asked(model):
