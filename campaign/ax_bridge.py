@@ -94,10 +94,8 @@ def suggest(state: State, n: int) -> list[Design]:
     data = believed.data.exact
     for x, y in zip(data.X, data.targets.value[:, 0].tolist(), strict=True):
         client.complete_trial(client.attach_trial(_parameters(x, k)), raw_data={"y": y})
-    known = {s.recommendation for s in state.samples}
-    for r in state.pending:
-        if r.id not in known:
-            client.attach_trial(_parameters(space.x_of(r.design), k))
+    for r in state.awaited:
+        client.attach_trial(_parameters(space.x_of(r.design), k))
     found: list[Design] = []
     for parameters in client.get_next_trials(n).values():
         free = torch.tensor([float(parameters[f"x{j}"]) for j in range(len(ranges))], dtype=torch.float64)

@@ -18,8 +18,8 @@ from campaign.belief import encoder, goal, sign
 from campaign.costs import payable
 from campaign.filters import Tally
 from campaign.lessons import Lesson, lessons
+from campaign.model_spec import RecipeModel
 from campaign.screen import Indices, open_chunks
-from campaign.spec import RecipeModel
 from campaign.state import State
 from db.records import Candidate
 from surrogates.conditioning import IndependentOutputs

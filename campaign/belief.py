@@ -22,10 +22,11 @@ from acquisition.feasibility import Bound
 from acquisition.objectives import Goal
 from campaign.encoding import encode_ahead, encoder_of
 from campaign.lessons import Lesson, lessons, with_lessons
+from campaign.model_spec import RecipeModel
 from campaign.outcomes import OutcomeConstraint
 from campaign.routes import ROUTE_RECIPES, route_recipe
 from campaign.spaces.product import route_of
-from campaign.spec import Objective, RecipeModel
+from campaign.spec import Objective
 from campaign.state import State
 from campaign.success import SuccessBelief, believe_success
 from surrogates.bags import Bags, Targets

@@ -14,7 +14,7 @@ import torch
 from acquisition.choose import Selection, choose
 from acquisition.shared import in_one_setting
 from campaign.beginning import begin, learnt
-from campaign.belief import Belief, ObjectiveBelief, believe, learnable, unlearnt
+from campaign.belief import Belief, believe, learnable
 from campaign.cards import RecommendedBatch
 from campaign.continuous import refined
 from campaign.costs import batch_notes, payable, weighed
@@ -23,7 +23,8 @@ from campaign.encoding import encode_ahead
 from campaign.feasibility import feasibility
 from campaign.filling import SAMPLE, spread
 from campaign.filters import Sieve, Tally
-from campaign.pareto import measured_front, places, reference_note
+from campaign.pareto import measured_front, places
+from campaign.provenance import choice_notes, choice_settings, model_versions
 from campaign.rationale import expectation, explain, noise_floor
 from campaign.replicates import Replicate, replicates
 from campaign.reproposal import anew
@@ -37,12 +38,10 @@ from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, State, batch_seed, l
 from campaign.stopping import KEY, believed_left
 from campaign.survivors import Passed
 from campaign.thompson import SAMPLED, sampled
-from campaign.words import listed
 from campaign.writing import retried
 from db.errors import Conflict, InvalidInput, Problem
-from db.records import Batch, Candidate, Design, ModelVersion, Recommendation
+from db.records import Batch, Candidate, ModelVersion, Recommendation
 from db.store import Store
-from surrogates.recipes import recipe_hash
 
 
 @dataclass(frozen=True)
@@ -351,7 +350,7 @@ def _choose(
         passed=passed,
         stage=stage,
     )
-    indices, notes = screened, _notes(state, belief)
+    indices, notes = screened, choice_notes(state, belief)
     best_of = sampled(state, belief, max(wanted, 1), seed, only=request.only, again=request.again)
     if best_of is not None:
         indices, notes = best_of, (*notes, SAMPLED)
@@ -368,9 +367,9 @@ def _choose(
     predictions, rationales = describe(state, belief, candidates, stage)
     for rationale, value in zip(rationales[len(pinned) :], chosen.values, strict=True):
         rationale["acquisition_value"] = value
-    how, notes = _settings(state, belief) | passed.settings, (*notes, *passed.notes, *chosen.moves)
+    how, notes = choice_settings(state, belief) | passed.settings, (*notes, *passed.notes, *chosen.moves)
     how[KEY] = believed_left(state, belief, state.space.X(screened), seed=seed) if len(screened) else {}
-    models = _models(state, belief, seed)
+    models = model_versions(state, belief, seed)
     return _Picked(candidates, predictions, rationales, how, notes, models, tally, chosen.replicates)
 
 
@@ -394,7 +393,7 @@ def _chosen(
     """What the acquisition function takes of the candidates at `indices`, refined, and what is made again."""
     shared = state.spec.batch.shared
     acquisition, measured = state.spec.acquisition, measured_front(state)
-    pending = np.array([state.space.x_of(d) for d in _unmeasured(state)]).reshape(-1, len(state.space.columns))
+    pending = np.array([state.space.x_of(r.design) for r in state.awaited]).reshape(-1, len(state.space.columns))
     groups = torch.from_numpy(settings(state.space, shared, state.space.X(indices))) if shared else None
     selection = in_one_setting(choose, groups)(
         belief.model,
@@ -458,12 +457,6 @@ def _replicates(
     return replicates(state, belief, n, seed, there, controls)
 
 
-def _unmeasured(state: State) -> list[Design]:
-    """Designs of pending recommendations without a value of any objective; the others are data already."""
-    known = {o.sample.recommendation for objective in state.objectives for o in state.observations(objective.name)}
-    return [r.design for r in state.pending if r.id not in known]
-
-
 def describe(
     state: State, belief: Belief, candidates: Sequence[Candidate], stage: Callable[[str], None] = lambda _: None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -497,68 +490,3 @@ def describe(
             rationale["success"] = made[i]
         rationales.append(_warned(prediction, rationale))
     return predictions, rationales
-
-
-def _settings(state: State, belief: Belief) -> dict[str, Any]:
-    return {
-        "acquisition": state.spec.acquisition.type,
-        "threads": torch.get_num_threads(),
-        "models": {
-            b.objective.name: {
-                "recipe": b.choice.recipe.type,
-                "settings": {k: v for k, v in b.choice.recipe.to_json().items() if k != "type"},
-                "recipe_hash": recipe_hash(b.choice.recipe),
-                "data_hash": b.choice.fitted.data_hash,
-                "measured": len(b.data),
-                "scored_at": b.scored_at,
-                "reason": b.choice.reason,
-                "notes": list(b.choice.fitted.notes),
-                "working_alpha": {f"{level:g}": alpha for level, alpha in b.alphas.items()},
-            }
-            | _history(b)
-            for b in belief.all
-        },
-        **({"success": belief.success.as_json()} if belief.success else {}),
-    }
-
-
-def _history(belief: ObjectiveBelief) -> dict[str, Any]:
-    if not belief.lessons:
-        return {}
-    return {"without_history": belief.without, "history": [lesson.as_json() for lesson in belief.lessons]}
-
-
-def _notes(state: State, belief: Belief) -> tuple[str, ...]:
-    told = [f"{b.objective.name}: {b.choice.reason}" for b in belief.all]
-    if measured := measured_front(state):
-        told.append(reference_note(measured))
-    told += [f"{b.objective.name}: {lesson.sentence()}" for b in belief.all for lesson in b.lessons]
-    told += [f"{name}: too little is known to learn from, it does not weigh on this batch" for name in unlearnt(state)]
-    if belief.constraints and belief.best_measured() == -math.inf and state.spec.acquisition.type != "max_variance":
-        names = listed([c.constraint.name for c in belief.constraints])
-        told.append(f"nothing measured meets {names} with enough probability: this batch looks for something that does")
-    if belief.success:
-        told.append(belief.success.note())
-    for b in belief.objectives:
-        told += [
-            f"{b.objective.name}: {100 * level:g} % intervals are computed at {100 * (1 - alpha):.0f} %, "
-            "because of the coverage of past batches"
-            for level, alpha in b.alphas.items()
-            if abs(1 - alpha - level) > 0.005
-        ]
-    return tuple(told + [f"{b.objective.name}: {note}" for b in belief.all for note in b.choice.fitted.notes])
-
-
-def _models(state: State, belief: Belief, seed: int) -> tuple[ModelVersion, ...]:
-    return tuple(
-        ModelVersion(
-            recipe_hash=recipe_hash(b.choice.recipe),
-            data_hash=b.choice.fitted.data_hash,
-            seed=seed,
-            campaign=state.name,
-            objective=b.objective.name,
-            recipe=b.choice.recipe.to_json(),
-            scores={"reason": b.choice.reason},
-        )
-        for b in belief.all
-    )

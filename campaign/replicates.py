@@ -52,8 +52,7 @@ def replicates(
         names, X = [name for name, may in zip(names, eligible, strict=True) if may], X[eligible]
     if not n or not len(X):
         return []
-    known = {s.recommendation for s in state.samples if s.label in exact}  # measured in part: data already
-    due = [r.candidate for r in state.pending if r.id not in known] + [c.id for c in beside]
+    due = [r.candidate for r in state.awaited] + [c.id for c in beside]
     waiting = [names.index(candidate) for candidate in due if candidate in names]
     with torch.no_grad():
         beliefs = [b.model.posterior(torch.from_numpy(X)) for b in belief.objectives]

@@ -14,12 +14,13 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from campaign import yaml
 from campaign.acquisition_spec import KG, UCB, AnyAcquisition, Portfolio
-from campaign.earlier import EarlierData, history_faults, said
+from campaign.earlier import EarlierData, history_faults
 from campaign.encoding import AnyEncoder, CHGNetEncoder
 from campaign.failures import AnyFeasibility, LearnedFeasibility
 from campaign.files import read_file
 from campaign.filters import AnyFilter, FormulaSpace
 from campaign.grammar import Choice, Flag, Frozen, Number, Whole, fault, faults, problems
+from campaign.model_spec import AnyModel, AutoModel, RecipeModel
 from campaign.outcomes import Labels, OutcomeConstraint, label_faults
 from campaign.prices import Costs
 from campaign.quantities import NUMBER_OR_QUANTITY, Condition, Quantity, difference, in_unit, known_unit
@@ -27,7 +28,7 @@ from campaign.shared import positions
 from campaign.spaces import AnySpace, DopedSlab, Process, ProcessSequence, Product, Space, variables
 from campaign.spaces.base import ELEMENTS
 from campaign.stop_spec import Stop
-from campaign.words import listed, shown, suggestion
+from campaign.words import shown, suggestion
 from db.errors import InvalidInput, Problem
 from lab_io.findings import CellError
 from lab_io.words import count
@@ -169,62 +170,6 @@ class Budget(Frozen):
     """What all batches may cost together, in the unit of `cost`; no limit if left out."""
 
 
-class AutoModel(Frozen):
-    """Whichever surrogate predicts unseen samples better, compared again as data arrive."""
-
-    type: Literal["auto"] = "auto"
-
-
-class RecipeModel(Frozen):
-    """One recipe, by its name.
-
-    `gp`: a Gaussian process. `forest`: extremely randomised trees, strong on small tables, blind beyond the best value
-    measured. `mean_pool`, `max_pool`, `gated_attention`, `multihead_attention`, `transformer`: ensembles of networks
-    that read a composition as a weighted bag of elements and pool it in that way. `blend`: several recipes, weighted by
-    what they predicted unseen.
-    """
-
-    type: Literal[
-        "gp", "forest", "mean_pool", "max_pool", "gated_attention", "multihead_attention", "transformer", "blend"
-    ]
-    settings: dict[str, Any] = Field(default_factory=dict)
-    """Settings of the recipe other than its own, such as `{members: 5, refit: true}` or `{trees: 400}`."""
-
-    @model_validator(mode="after")
-    def _settings_fit(self) -> RecipeModel:
-        if self.settings:
-            from surrogates.recipes import recipe_from
-
-            try:
-                recipe_from(self.recipe)
-            except (TypeError, ValueError) as error:
-                faults([(("settings",), str(error), "correct or remove it")])
-            refused = {
-                "type": ("the recipe is named by the model's own `type`", "remove it"),
-                "head": ("a class head predicts no number, and an objective is one", "write quantiles or normal"),
-                "calibration": ("without calibration nothing can be recommended", "write cross or split"),
-            }
-            wrong = {"head": "class", "calibration": "none", "type": self.settings.get("type")}
-            faults(
-                (("settings", key), *refused[key])
-                for key in refused
-                if key in self.settings and self.settings[key] == wrong[key]
-            )
-        return self
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """As `surrogates.recipes.recipe_from` takes it."""
-        return {**self.settings, "type": self.type}
-
-    @property
-    def averages(self) -> bool:
-        """Whether it can learn the mean of what it says of an ensemble's structures."""
-        from surrogates.recipes import recipe_from
-
-        return recipe_from(self.recipe).averages
-
-
 class ElementDirection(Frozen):
     """The signed effect of each element: move along its direction and renormalise the rest."""
 
@@ -261,7 +206,6 @@ class Intervals(Frozen):
         return levels
 
 
-AnyModel = Annotated[AutoModel | RecipeModel, Field(discriminator="type"), Choice()]
 AnyExplanation = Annotated[ElementDirection | SiteReversion | NoExplanation, Field(discriminator="type"), Choice()]
 
 
@@ -506,39 +450,6 @@ def check_space(spec: CampaignSpec, space: Space) -> None:
             found.append(Problem(f"batch.shared[{i}]", what, fix))
     if found:
         raise InvalidInput(found)
-
-
-def describe(spec: CampaignSpec, space: Space) -> str:
-    """The campaign in one English paragraph, with the number of candidates."""
-    wishes = "; ".join(_wish(objective) for objective in spec.objectives)
-    controls = sum(control.n for control in spec.batch.controls)
-    batch = f"batches of {spec.batch.size}" + (f", {count(controls, 'control')} among them" if controls else "")
-    batch += f", {count(spec.batch.replicates, 'replicate')} among them" if spec.batch.replicates else ""
-    batch += f", one {listed(spec.batch.shared)} for all of a batch" if spec.batch.shared else ""
-    limits = [f"{n:,} {word}" for n, word in ((spec.budget.samples, "samples"), (spec.budget.batches, "batches")) if n]
-    limits += [f"{spec.budget.cost:g} {spec.cost.unit}"] if spec.cost and spec.budget.cost else []
-    budget = f", at most {listed(limits)} in all" if limits else ""
-    levels = listed([f"{level:.0%}" for level in spec.intervals.levels])
-    bounds = [f"{c.name} ({c.source}) {c.limits()}" for c in spec.outcome_constraints]
-    wishes += f", keeping {listed(bounds)}" if bounds else ""
-    rules = [f"{rule.rule} ({rule.mode})" for rule in spec.filters]
-    filters = f"filters: {listed(rules)}; " if rules else ""
-    return (
-        f"{wishes[0].upper()}{wishes[1:]}, over {spec.space.describe(space.count)}, in {batch}{budget}. Model: "
-        f"{spec.model.type}; acquisition: {spec.acquisition.type}; {filters}intervals: {levels}; explanation: "
-        f"{spec.explanation.type}; seed: {spec.seed}{said(spec.history)}."
-    )
-
-
-def _wish(objective: Objective) -> str:
-    """`minimise overpotential (mV) at j = 10 mA/cm^2`."""
-    verb = {"minimize": "minimise", "maximize": "maximise", "match": "match"}[objective.goal]
-    unit = f" ({objective.unit})" if objective.unit else ""
-    target = "" if objective.target is None else f" to {objective.target:g}"
-    held = [
-        f"{name} = {str(value).lower() if isinstance(value, bool) else value}" for name, value in objective.at.items()
-    ]
-    return f"{verb} {objective.name}{unit}{target}" + (f" at {listed(held)}" if held else "")
 
 
 def _name_clashes(names: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[int, str, str]]:

@@ -130,6 +130,12 @@ class State:
         """Recommended, not superseded, and still awaited from the lab."""
         return tuple(r for r in self.recommendations if not self._answered(r) and self._wanted(r))
 
+    @cached_property
+    def awaited(self) -> tuple[Recommendation, ...]:
+        """The pending ones of which no value of any objective is known; the others are data already."""
+        known = {o.sample.recommendation for objective in self.objectives for o in self.observations(objective.name)}
+        return tuple(r for r in self.pending if known.isdisjoint(self.decisions.names(r.id)))
+
     def _wanted(self, recommendation: Recommendation) -> bool:
         """Whether it is not superseded; what was made of it nevertheless is awaited."""
         return recommendation.id not in self.decisions.superseded or recommendation.id in self.sample_of

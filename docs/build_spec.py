@@ -10,7 +10,8 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any, get_args
 
-from campaign.spec import RecipeModel, json_schema
+from campaign.model_spec import RecipeModel
+from campaign.spec import json_schema
 from surrogates.recipes import recipe_from
 
 PAGE = Path(__file__).with_name("spec.md")

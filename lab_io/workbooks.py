@@ -31,6 +31,8 @@ MAX_UNPACKED = 256 << 20
 """Bytes of all parts together, as they really unpack."""
 MAX_RATIO = 300
 """Unpacked over packed bytes of one part that is larger than 1 MiB."""
+ENCRYPTED = 0x1
+"""Bit of the flags of a part that needs a password (PKWARE APPNOTE 4.4.4)."""
 MAX_ROWS = 200_000
 MAX_COLUMNS = 500
 MAX_MERGED = 200
@@ -109,8 +111,8 @@ def read_workbook(content: bytes, wanted: str | None) -> tuple[str, Sheet, list[
             if kind is None:
                 raise CellError("the file is a zip archive but not an XLSX or ODS workbook", _SAVE_AS)
             sheets = list(_xlsx_sheets(archive) if kind == "xlsx" else _ods_sheets(archive))
-    # of zipfile: NotImplementedError for unknown compression, RuntimeError for a password, KeyError for a lost part
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, KeyError) as error:
+    # zipfile raises NotImplementedError for versions and compressions that it does not know
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise CellError(f"the workbook is damaged or encrypted: {str(error)[:100]}", _SAVE_AS) from None
     except (ParseError, DefusedXmlException, UnicodeError, ValueError) as error:
         if isinstance(error, CellError):
@@ -130,6 +132,8 @@ def _measure(archive: zipfile.ZipFile) -> None:
         raise CellError(f"the workbook has {len(entries):,} parts; the limit is {MAX_ENTRIES:,}", _SAVE_AS)
     total = 0
     for entry in entries:
+        if entry.flag_bits & ENCRYPTED:
+            raise CellError("the workbook is damaged or encrypted: a part needs a password", _SAVE_AS)
         size = 0
         with archive.open(entry) as part:
             while chunk := part.read(1 << 20):
@@ -194,9 +198,16 @@ def _local(name: str) -> str:
     return name.rpartition("}")[2]
 
 
+def _open(archive: zipfile.ZipFile, path: str) -> IO[bytes]:
+    """A part that another part names."""
+    if path not in archive.namelist():
+        raise CellError(f"the workbook is damaged or encrypted: its part {shown(path)} is lost", _SAVE_AS)
+    return archive.open(path)
+
+
 def _tags(archive: zipfile.ZipFile, path: str, wanted: str) -> list[dict[str, str]]:
     """The attributes of all elements of one name in a small part."""
-    with archive.open(path) as part:
+    with _open(archive, path) as part:
         found = [e for _, e in iterparse(part, forbid_dtd=True) if _local(e.tag) == wanted]
     return [{_local(k): v for k, v in e.attrib.items()} for e in found]
 
@@ -208,7 +219,7 @@ def _xlsx_sheets(archive: zipfile.ZipFile) -> Iterator[Sheet]:
         sheet = Sheet(attributes.get("name", ""), attributes.get("state", "visible") != "visible")
         path = posixpath.normpath(posixpath.join("/xl", targets.get(attributes.get("id"), ""))).lstrip("/")
         if "worksheet" in path:  # chart sheets hold no cells
-            with archive.open(path) as part:
+            with _open(archive, path) as part:
                 _scan_xlsx(part, sheet)
         yield sheet
 

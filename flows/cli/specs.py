@@ -37,7 +37,8 @@ def validate(
     from campaign.labels import check_files
     from campaign.spaces import build_space, read_sources
     from campaign.spaces import estimate as estimate_of
-    from campaign.spec import describe, load_spec
+    from campaign.spec import load_spec
+    from campaign.spec_words import describe
     from campaign.yaml import dump
 
     loaded = load_spec(spec)

@@ -28,7 +28,8 @@ from campaign.filters import (
 from campaign.filters.inventory import precursors
 from campaign.filters.radii import shannon_radius
 from campaign.spaces import build_space
-from campaign.spec import describe, load_spec
+from campaign.spec import load_spec
+from campaign.spec_words import describe
 from db.errors import InvalidInput
 
 INVENTORY = b"element,precursor,stock (g)\nNi,Ni(NO3)2.6H2O,12.5\nFe,Fe(NO3)3.9H2O,0\nCo,CoCl2,3\nMn,MnCl2,\n"

@@ -19,7 +19,8 @@ from campaign.spaces import DopedSlab, Space, StructureSpace, build_space, estim
 from campaign.spaces.slab.composed import CompositionSpace
 from campaign.spaces.slab.decorated import DecorationSpace
 from campaign.spaces.slab.numbering import Decorations
-from campaign.spec import describe, load_spec
+from campaign.spec import load_spec
+from campaign.spec_words import describe
 from db.errors import InvalidInput
 from lab_io.schema import Column
 

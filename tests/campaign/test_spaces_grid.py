@@ -279,4 +279,5 @@ def test_the_estimate_grows_with_the_space_that_is_believed_whole_and_with_the_o
         assert small.candidates < large.candidates
         assert small.seconds < large.seconds
         assert small.memory_mb <= large.memory_mb
+    assert estimate(GridSpace(grid())).candidates == 3_003
     assert large.memory_mb < estimate(GridSpace(grid())).memory_mb

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaign.spaces import build_space
-from campaign.spec import check_space, describe, load_spec
+from campaign.spec import check_space, load_spec
+from campaign.spec_words import describe
 from db.errors import InvalidInput
 
 HEAT = {

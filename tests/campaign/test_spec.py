@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from campaign import yaml
 from campaign.spaces import build_space, read_sources
-from campaign.spec import CampaignSpec, Objective, check_space, describe, json_schema, load_spec
+from campaign.spec import CampaignSpec, Objective, check_space, json_schema, load_spec
+from campaign.spec_words import describe
 from campaign.templates import TEMPLATES, write_template
 from db.errors import Conflict, InvalidInput, Problem, UsageError
 

@@ -83,7 +83,19 @@ def test_a_streamed_campaign_gives_what_the_whole_gives(tmp_path, monkeypatch):
     picked = campaign.recommend(3, dry_run=True)
     best, streamed = (found.items[0].rationale["acquisition_value"] for found in (batch, picked))
     assert streamed == pytest.approx(best, abs=0.15)  # in logarithms; joint samples of other rows are other samples
+    monkeypatch.setattr(screen, "FINALISTS", campaign.state.space.count)
+    everything = campaign.recommend(3, dry_run=True)
+    assert [r.candidate for r in everything] == [r.candidate for r in batch]
     assert not (tmp_path / "lab.db.artifacts" / streaming.FOLDER / "small").exists()
+
+
+def test_the_finalists_hold_what_is_predicted_to_be_best(tmp_path, monkeypatch):
+    campaign = start(tmp_path, acquisition="greedy")
+    whole = campaign.recommend(3, dry_run=True)
+    for module, name, size in ((screen, "PIECE", 60), (streaming, "PIECE", 60), (screen, "JOINT_LIMIT", 100)):
+        monkeypatch.setattr(module, name, size)
+    monkeypatch.setattr(screen, "FINALISTS", 80)
+    assert [r.candidate for r in campaign.recommend(3, dry_run=True)] == [r.candidate for r in whole]
 
 
 def test_the_finalists_do_not_hang_on_the_workers(tmp_path, monkeypatch):
