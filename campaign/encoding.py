@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import threading
 import time
 from collections.abc import Callable
@@ -136,7 +137,7 @@ def encoder_of(space: Space, encoder: CHGNetEncoder | UMAEncoder, artifacts: Pat
     Args:
         space: of the designs.
         encoder: what the spec says of structures.
-        artifacts: folder in whose `features/` those of structures are kept.
+        artifacts: folder in which features of structures (`features/`) and bags of candidates (`bags/`) are kept.
     """
     if isinstance(space, StructureSpace):
         return site_encoder(space, encoder, artifacts)
@@ -153,6 +154,7 @@ def encoder_of(space: Space, encoder: CHGNetEncoder | UMAEncoder, artifacts: Pat
 def site_encoder(space: StructureSpace, encoder: CHGNetEncoder | UMAEncoder, artifacts: Path) -> SiteEncoder:
     """The encoder of a structure space: the same one, with what it holds in memory, for the same space and folder."""
     from surrogates.encoders.cache import FeatureCache
+    from surrogates.encoders.shelf import BagShelf
     from surrogates.encoders.structures import SiteEncoder
 
     key = (space.fingerprint(), encoder.model_dump_json(exclude={"survivors"}), artifacts)
@@ -162,7 +164,9 @@ def site_encoder(space: StructureSpace, encoder: CHGNetEncoder | UMAEncoder, art
             cache = FeatureCache(artifacts / "features")
             parts = _parts(space, encoder)
             potential, choice = potential_of(encoder), encoder.choice(space)
-            found = SiteEncoder(space.structures, potential, choice, cache, WORKERS, parts)
+            what = f"{importlib.metadata.version('siteloop')} {key[:2]} {potential.name} {choice}"
+            shelf = BagShelf(artifacts / "bags" / hashlib.sha256(what.encode()).hexdigest())
+            found = SiteEncoder(space.structures, potential, choice, cache, WORKERS, parts, shelf)
         _kept[key] = found  # the latest comes last
         for old in list(_kept)[:-KEPT]:
             del _kept[old]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class FeatureCache(MutableMapping[str, Tensor]):
         """
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._files = {key: path for path in sorted(self.folder.glob(f"*{SUFFIX}")) for key in _keys(path)}
+        self._files = {key: path for path in named_by_content(self.folder) for key in _keys(path)}
         self._tensors = lru_cache(maxsize=OPEN_FILES)(_tensors)
 
     def __getitem__(self, key: str) -> Tensor:
@@ -72,16 +72,31 @@ class FeatureCache(MutableMapping[str, Tensor]):
         keys = list(given)
         for start in range(0, len(keys), PER_FILE):
             part = {key: given[key].contiguous() for key in keys[start : start + PER_FILE]}
-            self._files.update(dict.fromkeys(part, self._write(part)))
+            self._files.update(dict.fromkeys(part, write_named(self.folder, save(part))))
 
-    def _write(self, tensors: Mapping[str, Tensor]) -> Path:
-        content = save(dict(tensors))
-        path = self.folder / f"{hashlib.sha256(content).hexdigest()}{SUFFIX}"
-        self.folder.mkdir(parents=True, exist_ok=True)  # it may have been deleted since
-        part = self.folder / f"{uuid4().hex}.part"
-        part.write_bytes(content)
-        part.replace(path)
-        return path
+
+def named_by_content(folder: Path) -> list[Path]:
+    """The files of a folder that `write_named` wrote, by name."""
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def write_named(folder: Path, content: bytes) -> Path:
+    """Write a file that is named by the SHA-256 of its bytes, beside its place, and rename it; makes the folder."""
+    path = folder / f"{hashlib.sha256(content).hexdigest()}{SUFFIX}"
+    folder.mkdir(parents=True, exist_ok=True)  # it may have been deleted since
+    part = folder / f"{uuid4().hex}.part"
+    part.write_bytes(content)
+    part.replace(path)
+    return path
+
+
+def read_named(path: Path) -> bytes | None:
+    """The bytes of such a file; None where it is gone or they do not fit its name."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return content if hashlib.sha256(content).hexdigest() == path.stem else None
 
 
 def _keys(path: Path) -> list[str]:
@@ -94,9 +109,6 @@ def _keys(path: Path) -> list[str]:
 
 
 def _tensors(path: Path) -> dict[str, Tensor] | None:
-    """All tensors of a file; None where it is gone or its bytes do not fit its name."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    return load(content) if hashlib.sha256(content).hexdigest() == path.stem else None
+    """All tensors of a file; None where it is gone or torn."""
+    content = read_named(path)
+    return None if content is None else load(content)

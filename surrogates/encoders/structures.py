@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice, tee
@@ -13,7 +13,11 @@ from torch import Tensor
 from surrogates.bags import Bags
 from surrogates.encoders.pool import contents, known_designs, whole_numbers
 from surrogates.encoders.potentials import Potential
+from surrogates.encoders.shelf import BagShelf
 from surrogates.encoders.sites import Progress, SiteBag, SiteChoice, padded, stream_sites
+
+SHELVED = 1024
+"""Most bags that are shelved at a time; what a sudden end costs is to make that many again of kept features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +40,14 @@ class SiteEncoder:
     parts: int | None = None
     """How many decorations a candidate has at most, where the mean of their predictions is to be predicted; None where
     they are seen as one, the union of their sites."""
+    shelf: BagShelf | None = None
+    """Where bags are kept that were made before, here or by another process; by default they are not."""
     _bags: dict[int, SiteBag] = field(default_factory=dict, init=False, repr=False)
     _known: dict[bytes, int] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.shelf is not None:
+            self._take(self.shelf.load())
 
     def __call__(self, X: Tensor, stratum: Sequence[str] | None = None) -> Bags:
         """The bags of candidates `... x 1`, leading dimensions flattened; all are in stratum "" unless said.
@@ -63,10 +73,26 @@ class SiteEncoder:
         missing = [x for x in dict.fromkeys(whole_numbers(X)) if x not in self._bags]
         if not missing:
             return
+        made: dict[int, SiteBag] = {}
         for x, bag in self._encoded(missing, progress and self._of_all(missing, progress)):
-            (key,) = contents(padded([bag], parts=self.parts))
-            self._known.setdefault(key, x)
-            self._bags[x] = bag
+            made[x] = bag
+            if len(made) == SHELVED:
+                self._keep(made)
+                made = {}
+        self._keep(made)
+
+    def _keep(self, made: Mapping[int, SiteBag]) -> None:
+        if self.shelf is not None:
+            self.shelf.add(made)
+        self._take(made)
+
+    def _take(self, made: Mapping[int, SiteBag]) -> None:
+        numbers = sorted(made)
+        for start in range(0, len(numbers), SHELVED):
+            some = numbers[start : start + SHELVED]
+            for key, x in zip(contents(padded([made[x] for x in some], parts=self.parts)), some, strict=True):
+                self._known[key] = min(x, self._known.get(key, x))
+        self._bags.update(made)
 
     def _of_all(self, numbers: Sequence[int], progress: Progress) -> Progress:
         total = len(numbers) * len(self.structures(numbers[0]))
@@ -78,7 +104,7 @@ class SiteEncoder:
         return {x: bag.energy for x, bag in self._bags.items()}
 
     def designs(self, bags: Bags) -> Tensor:
-        """The candidate of each bag, `n x 1`, float64, known by its tensors; the first encoded where two are equal.
+        """The candidate of each bag, `n x 1`, float64, known by its tensors; the least number where two are equal.
 
         Raises:
             ValueError: a bag was not encoded here.

@@ -1,6 +1,7 @@
 """Site encoders on CHGNet, whose weights come with its package, and on a small potential that counts."""
 
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,12 @@ from scipy.spatial.transform import Rotation
 from toy_potentials import Dies, Distances, FailsOnZinc
 
 from surrogates import MeanPool, Targets, fit
+from surrogates.bags import content_hash
+from surrogates.encoders import structures
 from surrogates.encoders.cache import FeatureCache
 from surrogates.encoders.chgnet import CHGNetPotential
 from surrogates.encoders.potentials import SiteFeatures
+from surrogates.encoders.shelf import BagShelf
 from surrogates.encoders.sites import SiteChoice, encode_sites, site_bags, stream_sites, structure_key
 from surrogates.encoders.structures import SiteEncoder
 
@@ -267,6 +271,45 @@ def test_candidates_are_encoded_once_and_found_again(encoder):
             encode(column(wrong))
     with pytest.raises(ValueError, match="one column"):
         encode(torch.zeros(3, 2))
+
+
+def test_shelved_bags_are_found_again_without_building_a_structure(encoder, tmp_path):
+    encode, asked = encoder
+    before = replace(encode, shelf=BagShelf(tmp_path))
+    bags = before(column(*range(9)))
+    before(column(11))
+    asked.clear()
+    after = replace(encode, shelf=BagShelf(tmp_path))
+    found = after(column(*range(9)))
+    assert content_hash(found.features, found.weights, found.mask) == content_hash(
+        bags.features, bags.weights, bags.mask
+    )
+    assert found.labels == bags.labels
+    assert after.energies == before.energies
+    assert torch.equal(after.designs(after(column(11, 3))), column(11, 3))
+    assert asked == []
+
+
+def test_a_torn_shelf_is_filled_again(encoder, tmp_path):
+    encode, asked = encoder
+    bags = replace(encode, shelf=BagShelf(tmp_path))(column(1, 2))
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    asked.clear()
+    again = replace(encode, shelf=BagShelf(tmp_path))(column(1, 2))
+    assert asked == [1, 2]
+    assert torch.equal(again.features, bags.features)
+
+
+def test_a_space_larger_than_a_shelving_is_found_again_as_a_whole(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(structures, "SHELVED", 4)
+    encode, asked = encoder
+    bags = replace(encode, shelf=BagShelf(tmp_path))(column(*range(11)))
+    assert len(list(tmp_path.iterdir())) == 3
+    asked.clear()
+    again = replace(encode, shelf=BagShelf(tmp_path))(column(*range(11)))
+    assert asked == []
+    assert torch.equal(again.features, bags.features)
 
 
 def test_a_model_believes_candidates_by_number(encoder):
