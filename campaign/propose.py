@@ -107,13 +107,15 @@ def recommend(
             note = f"batch {standing.number} is open and nothing was recorded since; --more proposes a further one"
             kept = f"it stays at {len(items)}, not {request.size}"
             notes = (note, kept) if request.size not in (None, len(items)) else (note,)
-            return RecommendedBatch(standing, items, notes, repeated=True)
+            return RecommendedBatch(standing, items, state.space, notes, repeated=True)
         proposal = propose(state, request, stage=stage)
         if not request.dry_run:
             stage("record")
             record_batch(store, state, proposal, by=by)
         recorded = not request.dry_run
-        return RecommendedBatch(proposal.batch, proposal.recommendations, proposal.notes, recorded=recorded)
+        return RecommendedBatch(
+            proposal.batch, proposal.recommendations, state.space, proposal.notes, recorded=recorded
+        )
 
     return retried(attempt)
 

@@ -8,24 +8,11 @@ from typing import Any
 from campaign.front_sentences import front_sentences
 from campaign.routes import step_sentence
 from campaign.site_sentences import site_effects
-from campaign.spaces.base import ELEMENTS
 from campaign.words import quantity, signed
 from db.records import Recommendation
 
 LIMITS = (("at least", "min"), ("at most", "max"))
 """How the ends of a constraint are said."""
-
-
-def formula(design: Mapping[str, float | str]) -> str:
-    """A design on one line, richest component first: `Ni0.5 Fe0.3 Ce0.2`, other columns as `T=300`; a text as it is."""
-    if len(design) == 1 and isinstance(text := next(iter(design.values())), str):
-        return text
-    numbers = {name: value for name, value in design.items() if not isinstance(value, str)}
-    fractions = {name: value for name, value in numbers.items() if name in ELEMENTS}
-    parts = [f"{n}{v:.4g}" for n, v in sorted(fractions.items(), key=lambda item: (-item[1], item[0])) if v]
-    parts += [f"{n}={v:.4g}" for n, v in sorted(numbers.items()) if n not in fractions and v]
-    parts += [f"{n}={v}" for n, v in sorted(design.items()) if isinstance(v, str)]
-    return " ".join(parts)
 
 
 def interval_text(interval: Mapping[str, Any], unit: str | None) -> str:
@@ -173,16 +160,24 @@ def _why(name: str, why: Mapping[str, Any]) -> list[str]:
 
 def _effects(name: str, effects: Sequence[Mapping[str, Any]], unit: str | None) -> str:
     """What the prediction hangs on, largest first; an effect within its own uncertainty is not called one."""
-    top, step = effects[0], f"at {effects[0]['step']:+.2g} {effects[0]['name']}, the others in proportion"
+    top, step = effects[0], _step(effects[0])
     if abs(top["change"]) <= top["sd"]:
         largest = signed(top["change"], top["sd"], unit)
-        lead = f"No single element changes the predicted {name} by more than its uncertainty"
+        what = "variable" if any("step_unit" in e for e in effects) else "element"
+        lead = f"No single {what} changes the predicted {name} by more than its uncertainty"
         return f"{lead}; the largest change is {largest} {step}."
     verb = "rises" if top["change"] > 0 else "falls"
     size = signed(abs(top["change"]), top["sd"], unit).lstrip("+")
     rest = ", ".join(f"{e['name']} {signed(e['change'], e['sd'], None)}" for e in effects[1:4])
     then = f" (then {rest})" if rest else ""
     return f"The prediction changes most with {top['name']}: {step}, the predicted {name} {verb} by {size}{then}."
+
+
+def _step(effect: Mapping[str, Any]) -> str:
+    """`at +0.1 Ni, the others in proportion`, `at T +30 K`."""
+    if "step_unit" not in effect:
+        return f"at {effect['step']:+.2g} {effect['name']}, the others in proportion"
+    return f"at {effect['name']} {effect['step']:+.3g} {effect['step_unit']}".rstrip()
 
 
 def _substitution(option: Mapping[str, Any], unit: str | None) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from campaign.cards import RecommendedBatch
+from campaign.formulas import formula
 from campaign.record import expectation
-from campaign.sentences import cost_sentence, formula
+from campaign.sentences import cost_sentence
 from campaign.state import State
 from db.errors import InvalidInput, Problem
 from db.records import Recommendation
@@ -37,7 +38,7 @@ def worksheet(state: State, batch: RecommendedBatch) -> Worksheet:
             WorksheetRow(
                 r.label,
                 r.rank,
-                formula(r.design),
+                formula(r.design, state.space),
                 r.design,
                 predictions=_rounded(_expected(r)),
                 notes=" ".join(cost_sentence(r.rationale)),

@@ -110,9 +110,10 @@ def test_distance_is_the_fraction_that_differs(start):
 
 
 def test_a_substitution_in_words():
-    assert swap({"Ni": 0.5, "Fe": 0.5}, {"Ni": 0.4, "Fe": 0.6}) == "0.1 Ni -> Fe"
-    assert swap({"Ni": 0.5, "Mn": 0.1}, {"Ni": 0.5, "Ce": 0.1}) == "0.1 Mn -> Ce"
-    assert swap({"T": 300.0, "solvent": "DMF"}, {"T": 300.0, "solvent": "DMSO"}) == "solvent: DMF -> DMSO"
+    assert swap({"Ni": 0.5, "Fe": 0.5}, {"Ni": 0.4, "Fe": 0.6}, {}) == "0.1 Ni -> Fe"
+    assert swap({"Ni": 0.5, "Mn": 0.1}, {"Ni": 0.5, "Ce": 0.1}, {}) == "0.1 Mn -> Ce"
+    assert swap({"T": 300.0, "solvent": "DMF"}, {"T": 300.0, "solvent": "DMSO"}, {"T": "K"}) == "solvent: DMF -> DMSO"
+    assert swap({"T": 300.0}, {"T": 350.0}, {"T": "K"}) == "T: 300 K -> 350 K"
 
 
 def test_a_gaussian_process_shows_no_attention(believed):

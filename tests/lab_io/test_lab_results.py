@@ -308,7 +308,7 @@ def test_design_columns_with_units_and_categories() -> None:
     assert checked.results[1].design == {"anneal_T": pytest.approx(1173.15), "medium": "water"}
     assert checked.results[0].values["uts"].value == pytest.approx(1100)
     conflict = check(header, ("b1-01", 800, "water", 1.1), expect=ROUTE)
-    assert "anneal_T 1273, medium air" in said(conflict)
+    assert "anneal_T 1273 K, medium air" in said(conflict)
     partial = check(("sample_id", "medium", "uts (MPa)"), ("z", "air", 900), expect=ROUTE)
     assert "states no anneal_T" in said(partial)
 
