@@ -73,7 +73,8 @@ def test_the_account_follows_the_ledger_and_is_shown(start):
     assert told["pending"] == pytest.approx(sum(prices[1:]))
     assert "EUR spent" in state_line(campaign.status())
     assert any(line.startswith("It costs") for line in sentences(batch[0]))
-    assert worksheet(campaign.state, batch).rows[0].notes.startswith("It costs")
+    sheet = worksheet(campaign.state, batch)
+    assert (sheet.cost_unit, sheet.rows[0].cost) == ("EUR", batch[0].rationale["cost"]["value"])
     assert "cost (EUR)" in batch.to_frame().columns
 
 
