@@ -23,6 +23,7 @@ from campaign.encoding import encode_ahead
 from campaign.feasibility import feasibility
 from campaign.filling import SAMPLE, spread
 from campaign.filters import Sieve, Tally
+from campaign.health.data import repeats
 from campaign.pareto import measured_front, places
 from campaign.provenance import choice_notes, choice_settings, model_versions
 from campaign.rationale import expectation, explain, noise_floor
@@ -468,7 +469,14 @@ def describe(
     if isinstance(state.space, SlabSpace) and state.spec.explanation.type == "site_reversion":
         encode_ahead(belief.encode, changed(state.space, X), stage, what="structures to explain")
     expected = {
-        b.objective.name: expectation(b, X, strata, noise_floor(b), eligible=belief.eligible(b.data.exact.X))
+        b.objective.name: expectation(
+            b,
+            X,
+            strata,
+            noise_floor(b),
+            eligible=belief.eligible(b.data.exact.X),
+            repeats=repeats(state, b.objective)[1],
+        )
         for b in belief.objectives
     }
     chances = feasibility(belief, X, strata) if belief.constraints else []

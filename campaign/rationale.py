@@ -50,6 +50,7 @@ def expectation(
     noise_floor: float,
     *,
     eligible: NDArray[np.bool_] | None = None,
+    repeats: int = 0,
 ) -> list[dict[str, Any]]:
     """What is expected of each candidate for one objective, as plain values in its unit.
 
@@ -59,11 +60,12 @@ def expectation(
         strata: of each.
         noise_floor: smallest difference that counts as better.
         eligible: which measured designs may be the incumbent; None for all, and all where it is none of them.
+        repeats: how many measurements of the objective repeat an earlier one.
 
     Returns:
         Per candidate: unit, median, posterior mean and sd of the noise-free value, intervals by level, the incumbent
         (best posterior mean among the measured), the probability of beating it by the noise floor (jointly, noise-free)
-        and whether choosing it exploits or explores.
+        where that noise floor is from, and whether choosing it exploits or explores.
     """
     data, objective, n = belief.data.exact, belief.objective, len(X)
     mean, covariance = belief.joint(np.concatenate([X, data.X]))
@@ -86,6 +88,8 @@ def expectation(
             "intervals": {f"{row[i].level:g}": row[i].as_json() for row in intervals},
             "incumbent": incumbent,
             "noise_floor": noise_floor,
+            "noise_source": "spec" if objective.noise_floor_value is not None else "surrogate",
+            "repeats": repeats,
             "probability_of_beating": _probability_of_beating(
                 belief, mean[[i, best]], covariance[np.ix_([i, best], [i, best])], noise_floor
             ),

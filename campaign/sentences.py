@@ -10,6 +10,7 @@ from campaign.routes import step_sentence
 from campaign.site_sentences import site_effects
 from campaign.words import quantity, signed
 from db.records import Recommendation
+from lab_io.words import count
 
 LIMITS = (("at least", "min"), ("at most", "max"))
 """How the ends of a constraint are said."""
@@ -90,7 +91,7 @@ def sentences(recommendation: Recommendation) -> list[str]:
         floor = quantity(expected["noise_floor"], unit, digits=2)
         lines.append(
             f"Probability {100 * expected['probability_of_beating']:.0f} % of beating the incumbent "
-            f"{incumbent['sample']} ({best}) by at least {floor}; it {expected['role']}s."
+            f"{incumbent['sample']} ({best}) by at least {floor}{_whose(expected)}; it {expected['role']}s."
         )
     lines += front_sentences(rationale.get("front"))
     lines += _feasibility(rationale.get("feasibility"))
@@ -103,6 +104,15 @@ def sentences(recommendation: Recommendation) -> list[str]:
     if rationale.get("neighbours"):
         lines.append(f"Nearest measured: {'; '.join(_neighbour(n) for n in rationale['neighbours'])}.")
     return lines + [f"Mind: {warning}." for warning in rationale.get("warnings", ())]
+
+
+def _whose(expected: Mapping[str, Any]) -> str:
+    """Where a noise floor is from; nothing where an older batch does not say."""
+    source, repeated = expected.get("noise_source"), expected.get("repeats", 0)
+    if source != "surrogate":
+        return ", the noise floor of the spec" if source else ""
+    known = f"with {count(repeated, 'repeat')} measured" if repeated else "for nothing was measured twice"
+    return f", the surrogate's own estimate of the noise, {known}"
 
 
 def cost_sentence(rationale: Mapping[str, Any]) -> list[str]:

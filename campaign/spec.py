@@ -67,7 +67,8 @@ class Objective(Frozen):
     at: dict[str, Condition] = Field(default_factory=dict)
     """Conditions of the measurement: `{j: 10 mA/cm^2, area: geometric}`."""
     noise_floor: Quantity | None = None
-    """Smallest difference that matters: `8 mV`, or a number in `unit`; the noise found in the data if left out."""
+    """Smallest difference that matters: `8 mV`, or a number in `unit`; if left out, the noise of one
+    measurement as the surrogate estimates it, well where something was measured twice."""
 
     @field_validator("unit")
     @classmethod
