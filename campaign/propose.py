@@ -300,7 +300,7 @@ def _fill(
     taken = np.array([state.space.x_of(design) for design in closed]).reshape(len(closed), len(state.space.columns))
     if shared := state.spec.batch.shared:
         indices = within(state.space, shared, indices, [c.design for c in pinned])
-        indices = filling(state.space, shared, indices, state.space.coordinates(taken))
+        indices = filling(state.space, shared, indices, taken, wanted)
     X = state.space.coordinates(state.space.X(indices))
     prices, purse = payable(state, indices, [c.design for c in controls]) or (None, math.inf)
     strata = state.space.stratum(indices)
