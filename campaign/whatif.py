@@ -66,13 +66,12 @@ def _candidates(state: State, designs: Sequence[str | Design]) -> list[Candidate
         what = "there is no design" if not designs else f"{len(designs)} designs are more than {MOST}"
         fix = "ask in parts" if designs else f"write one like {example(state.space)}"
         raise InvalidInput(Problem("designs", what, fix))
-    found, wrong = [], list[Problem]()
+    found, wrong, space = [], list[Problem](), state.space
     for number, design in enumerate(designs, start=1):
         try:
-            typed = isinstance(design, str)
-            found.append(candidate_of(state, design) if typed else state.space.design_candidate(design))
+            found.append(candidate_of(state, design) if isinstance(design, str) else space.design_candidate(design))
         except InvalidInput as error:
-            where = "" if typed else f"design {number}, " if len(designs) > 1 else "design, "
+            where = "" if isinstance(design, str) else f"design {number}, " if len(designs) > 1 else "design, "
             wrong += [Problem(where + p.where, p.what, p.fix) for p in error.problems]
     if wrong:
         raise InvalidInput(wrong)
