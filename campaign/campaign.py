@@ -207,7 +207,7 @@ class Campaign:
             what = f"there is no batch {number}" if number else "no batch was recommended yet"
             raise InvalidInput(Problem(f"campaign {self.name}", what, fix))
         items = tuple(r for r in state.recommendations if r.batch == found[-1].id)
-        return RecommendedBatch(found[-1], items)
+        return RecommendedBatch(found[-1], items, state.space)
 
     def explain(self, label: str) -> Recommendation:
         """The recommendation with this sample_id (`b1-03`) or id, with its prediction and rationale as stored.
@@ -257,12 +257,12 @@ class Campaign:
         return diagnose(self.state, stage)
 
     def whatif(
-        self, designs: Design | Sequence[Design], *, stage: Callable[[str], None] = lambda _: None
+        self, designs: str | Design | Sequence[str | Design], *, stage: Callable[[str], None] = lambda _: None
     ) -> dict[str, Any]:
         """What is believed of designs that need not be candidates, beside the best measured; nothing is recorded.
 
         Args:
-            designs: one or several, in the columns of the space: `{"Ni": 0.3, "Fe": 0.7}`.
+            designs: one or several, in the columns of the space, `{"Ni": 0.3, "Fe": 0.7}`, or as typed, `Ni0.3 Fe0.7`.
             stage: called with a name when a stage begins.
 
         Raises:
@@ -270,7 +270,7 @@ class Campaign:
         """
         from campaign.whatif import whatif
 
-        return whatif(self.state, [designs] if isinstance(designs, Mapping) else designs, stage)
+        return whatif(self.state, [designs] if isinstance(designs, str | Mapping) else designs, stage)
 
     def veto(self, *designs: str, reason: str) -> Event:
         """State that designs are not to be proposed; what is pending of them and not made yet is no longer pending.

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from campaign.sentences import formula, interval_text, sentences
+from campaign.formulas import formula
+from campaign.sentences import interval_text, sentences
+from campaign.spaces import Space, variables
 from campaign.words import quantity
 from db.records import Batch, Recommendation
 
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def card(recommendation: Recommendation) -> dict[str, Any]:
-    """What a recommendation says, in the words of the interface.
+def card(recommendation: Recommendation, space: Space) -> dict[str, Any]:
+    """What a recommendation of a design of `space` says, in the words of the interface.
 
     `prediction` is that of the first objective, with median and intervals by level; `predictions` has all of them.
     `feasibility` has what is believed of the outcome constraints, `success` of making it, `front` which part of the
@@ -32,7 +34,7 @@ def card(recommendation: Recommendation) -> dict[str, Any]:
         "recommendation_id": r.id,
         "candidate": r.candidate,
         "composition": dict(r.design),
-        "formula": formula(r.design),
+        "formula": formula(r.design, space),
         "stratum": r.stratum,
         "role": why.get("role"),
         "pinned": why.get("pinned"),
@@ -63,6 +65,8 @@ class RecommendedBatch(Sequence[Recommendation]):
 
     batch: Batch
     items: tuple[Recommendation, ...]
+    space: Space
+    """Of its designs."""
     notes: tuple[str, ...] = ()
     recorded: bool = True
     """False for a dry run: nothing is pending because of it."""
@@ -92,14 +96,14 @@ class RecommendedBatch(Sequence[Recommendation]):
             "recorded": self.recorded,
             "repeated": self.repeated,
             "notes": list(self.notes),
-            "recommendations": [card(r) for r in self.items],
+            "recommendations": [card(r, self.space) for r in self.items],
         }
 
     def to_frame(self) -> pd.DataFrame:
         """One row a recommendation: sample_id, design columns, median and interval ends by level."""
         import pandas as pd
 
-        designs = list(dict.fromkeys(key for r in self.items for key in r.design))
+        designs = [name for name in variables(self.space) if any(name in r.design for r in self.items)]
         rows = []
         for r in self.items:
             row: dict[str, Any] = {"rank": r.rank, "sample_id": r.label, "stratum": r.stratum}
@@ -131,5 +135,5 @@ class RecommendedBatch(Sequence[Recommendation]):
                 f"({'; '.join(interval_text(i, None) for i in p['intervals'].values())})"
                 for name, p in r.prediction.items()
             ]
-            lines.append(f"  {r.label}  {formula(r.design)}  {', '.join(expected)}".rstrip())
+            lines.append(f"  {r.label}  {formula(r.design, self.space)}  {', '.join(expected)}".rstrip())
         return "\n".join(lines)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from campaign.spaces import Space, variables
+from campaign.formulas import example, formula, parsed
 from db.errors import InvalidInput, Problem
 from db.records import Candidate, Design, Event, Recommendation, Sample
-from lab_io.compositions import parse_formula
 from lab_io.findings import CellError
 
 if TYPE_CHECKING:
     from campaign.state import State
 
 VETO_STATED = "veto.stated"
-
-_PAIR = re.compile(r"([^\s,;=]+)\s*=\s*([^,;=]*?)(?=\s+[^\s,;=]+\s*=|[,;]|$)")
 
 
 @dataclass(frozen=True)
@@ -80,23 +76,10 @@ def candidate_of(state: State, text: str | Design) -> Candidate:
         return state.space.design_candidate(parsed(state.space, text) if isinstance(text, str) else text)
     except CellError as error:
         what = f"{text!r} is no label of this campaign and no design of its space: {error.what}"
-        raise InvalidInput(Problem(f"campaign {state.name}", what, error.fix)) from None
+        fix = f"{error.fix}; a design of this space is {example(state.space)}"
+        raise InvalidInput(Problem(f"campaign {state.name}", what, fix)) from None
     except InvalidInput as error:
         raise InvalidInput([Problem(f"{text}: {p.where}", p.what, p.fix) for p in error.problems]) from None
-
-
-def parsed(space: Space, text: str) -> dict[str, float | str]:
-    """A design from one line, as `campaign.sentences.formula` writes it.
-
-    Raises:
-        CellError: the part that should be a formula is none.
-    """
-    names = variables(space)
-    if not space.components and len(names) == 1 and "=" not in text:
-        return {names[0]: text.strip()}
-    pairs: dict[str, float | str] = {name: value.strip() for name, value in _PAIR.findall(text)}
-    rest = re.sub(r"[\s,;]+", " ", _PAIR.sub(" ", text)).strip()
-    return {**(parse_formula(rest, space.components) if rest else {}), **pairs}
 
 
 def veto_payload(state: State, texts: Iterable[str], reason: str | None) -> dict[str, Any]:
@@ -112,7 +95,7 @@ def veto_payload(state: State, texts: Iterable[str], reason: str | None) -> dict
         raise InvalidInput(Problem("veto", "a veto needs a reason", 'say why: --reason "precursor is out of stock"'))
     if refused := [c for c in state.controls() if c.id in found]:
         what = "a control of the spec is made in every batch and cannot be vetoed"
-        raise InvalidInput([Problem(f"veto of {dict(c.design)}", what, "veto another design") for c in refused])
+        raise InvalidInput([Problem(_veto_of(state, c), what, "veto another design") for c in refused])
     unmade = [r.id for r in state.pending if r.candidate in found and r.id not in state.sample_of]
     vetoes = {key: {"design": dict(c.design), "reason": reason} for key, c in found.items()}
     return {"vetoes": vetoes} | ({"superseded": unmade} if unmade else {})
@@ -129,5 +112,9 @@ def lift_payload(state: State, texts: Iterable[str]) -> dict[str, Any]:
     if free:
         what = "there is no veto on this design"
         fix = "`siteloop status` lists the vetoes in force"
-        raise InvalidInput([Problem(f"veto of {dict(c.design)}", what, fix) for c in free])
+        raise InvalidInput([Problem(_veto_of(state, c), what, fix) for c in free])
     return {"lifted": [c.id for c in found]}
+
+
+def _veto_of(state: State, candidate: Candidate) -> str:
+    return f"veto of {formula(candidate.design, state.space)}"

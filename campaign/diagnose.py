@@ -11,7 +11,7 @@ import numpy as np
 from campaign.belief import Array, ObjectiveBelief, believe, learnable, sign
 from campaign.health import Look, health
 from campaign.rationale import directions
-from campaign.spaces import StructureSpace
+from campaign.spaces import StructureSpace, units
 from campaign.state import State, batch_seed
 from campaign.status import coverage
 from campaign.stopping import stopping
@@ -164,9 +164,11 @@ def importance(state: State, belief: ObjectiveBelief) -> list[dict[str, Any]]:
     changes: dict[str, list[tuple[float, float]]] = {}
     for name, step, before, after in moves:
         changes.setdefault(name, []).append((step, float(median[after] - median[before])))
+    unit = units(state.space)
     found = [
         {
             "name": name,
+            "unit": unit.get(name, ""),
             "step": max(abs(step) for step, _ in seen),
             "change": float(np.mean([abs(change) for _, change in seen])),
             "direction": float(np.mean([math.copysign(1, step) * change for step, change in seen])),

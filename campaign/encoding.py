@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from campaign.grammar import Choice, Frozen, Whole
+from campaign.pace import Pace
 from campaign.routes import route_encoder
 from campaign.spaces import Space, StructureSpace
 from campaign.spaces.product import route_of
@@ -227,7 +227,7 @@ def encode_ahead(
     Args:
         encoder: of the campaign.
         X: designs.
-        stage: told what is done and about how long the rest takes.
+        stage: told what is done and, once that is known, about how long the rest takes.
         what: what they are called.
 
     Raises:
@@ -240,13 +240,12 @@ def encode_ahead(
 
     if not isinstance(encoder, SiteEncoder):
         return
-    begun, kept = time.monotonic(), f"no {what} are encoded yet"
+    pace, kept = Pace(), f"no {what} are encoded yet"
 
-    def told(done: int, total: int | None) -> None:
+    def told(done: int, total: int | None, new: int) -> None:
         nonlocal kept
         kept = f"{done:,} of {total:,} {what} are encoded and kept; the same command goes on from there"
-        left = (time.monotonic() - begun) / max(done, 1) * ((total or done) - done)
-        stage(f"encoded {done:,} of {total:,} {what}" + (f", about {left:.0f} s more" if left > 1 else ""))
+        stage(f"encoded {done:,} of {total:,} {what}{pace.more(new, (total or done) - done)}")
 
     try:
         with _one_at_a_time:

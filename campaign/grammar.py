@@ -188,7 +188,8 @@ def _expectation(node: Mapping[str, Any]) -> str:
         "object": "a mapping (keys and values)",
     }
     words = [names[k] for k in ([kinds] if isinstance(kinds, str) else kinds) if k in names]
-    return (listed(words, "or") or "a value") + _limits(node)
+    first, *others = words or ["a value"]
+    return listed([first + _limits(node), *others], "or")
 
 
 def _limits(node: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@ def picture_png(structure: Any, effects: Mapping[str, Effect], *, unit: str, tit
     rows = (len(shot.named) + 1) // 2
     heights = [max(s[1] * inches, p * rows) + 0.2 for s, p in zip(sizes, (views.PITCH, views.SIDE_PITCH), strict=True)]
     heights[1] += 0.3 * views.above(shot, frames[1])
-    lines = textwrap.wrap(title, 80)
+    lines = textwrap.wrap(title, 72)
     legend = _legend_rows(shot)
     top = total = 0.15 + 0.18 * len(lines) + sum(heights) + 2 * _HEADING + _ROW * len(legend) + 0.15
     figure = Figure(figsize=(WIDTH, total), dpi=DPI, facecolor="white")
@@ -176,10 +176,13 @@ def _panel(figure: Figure, place: tuple[float, float, float, float], centre: Flo
 def _colour_bar(figure: Figure, limit: float, unit: str, place: tuple[float, float, float, float]) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes = figure.add_axes(tuple(np.asarray(place) / np.tile(figure.get_size_inches(), 2)))
     bar = figure.colorbar(ScalarMappable(Normalize(-limit, limit), views.colours()), cax=axes)
     bar.outline.set_linewidth(0.6)
+    bar.locator, bar.formatter = MaxNLocator(5), FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−"))
+    bar.update_ticks()
     axes.tick_params(labelsize=7, width=0.6, length=2.5, colors=INK)
     axes.set_ylabel(_scale_title(unit), fontsize=7.5, color=INK, **FONT)
 

@@ -23,6 +23,7 @@ from campaign.encoding import encode_ahead
 from campaign.feasibility import feasibility
 from campaign.filling import SAMPLE, spread
 from campaign.filters import Sieve, Tally
+from campaign.health.data import repeats
 from campaign.pareto import measured_front, places
 from campaign.provenance import choice_notes, choice_settings, model_versions
 from campaign.rationale import expectation, explain, noise_floor
@@ -107,13 +108,15 @@ def recommend(
             note = f"batch {standing.number} is open and nothing was recorded since; --more proposes a further one"
             kept = f"it stays at {len(items)}, not {request.size}"
             notes = (note, kept) if request.size not in (None, len(items)) else (note,)
-            return RecommendedBatch(standing, items, notes, repeated=True)
+            return RecommendedBatch(standing, items, state.space, notes, repeated=True)
         proposal = propose(state, request, stage=stage)
         if not request.dry_run:
             stage("record")
             record_batch(store, state, proposal, by=by)
         recorded = not request.dry_run
-        return RecommendedBatch(proposal.batch, proposal.recommendations, proposal.notes, recorded=recorded)
+        return RecommendedBatch(
+            proposal.batch, proposal.recommendations, state.space, proposal.notes, recorded=recorded
+        )
 
     return retried(attempt)
 
@@ -297,7 +300,7 @@ def _fill(
     taken = np.array([state.space.x_of(design) for design in closed]).reshape(len(closed), len(state.space.columns))
     if shared := state.spec.batch.shared:
         indices = within(state.space, shared, indices, [c.design for c in pinned])
-        indices = filling(state.space, shared, indices, state.space.coordinates(taken))
+        indices = filling(state.space, shared, indices, taken, wanted)
     X = state.space.coordinates(state.space.X(indices))
     prices, purse = payable(state, indices, [c.design for c in controls]) or (None, math.inf)
     strata = state.space.stratum(indices)
@@ -466,7 +469,14 @@ def describe(
     if isinstance(state.space, SlabSpace) and state.spec.explanation.type == "site_reversion":
         encode_ahead(belief.encode, changed(state.space, X), stage, what="structures to explain")
     expected = {
-        b.objective.name: expectation(b, X, strata, noise_floor(b), eligible=belief.eligible(b.data.exact.X))
+        b.objective.name: expectation(
+            b,
+            X,
+            strata,
+            noise_floor(b),
+            eligible=belief.eligible(b.data.exact.X),
+            repeats=repeats(state, b.objective)[1],
+        )
         for b in belief.objectives
     }
     chances = feasibility(belief, X, strata) if belief.constraints else []

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import GetJsonSchemaHandler, PlainValidator, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from campaign.grammar import fault
 from campaign.words import shown
@@ -89,5 +91,11 @@ Condition = Annotated[
 ]
 """What was held: a quantity (`100 mA/cm^2`), true or false, or a word (`geometric`)."""
 
-NUMBER_OR_QUANTITY = WithJsonSchema({"type": ["number", "string"]})
-"""Marks a number that may also be written with its unit."""
+
+class _NumberOrQuantity:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(schema) | {"type": ["number", "string"]}
+
+
+NUMBER_OR_QUANTITY = _NumberOrQuantity()
+"""Marks a number, within limits or not, that may also be written with its unit."""

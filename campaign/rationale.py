@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from campaign.belief import Array, Belief, ObjectiveBelief, belief_score, sign
 from campaign.filters import Sieve
+from campaign.formulas import setting
 from campaign.routes import without_steps
 from campaign.site_rationale import explain_sites
-from campaign.spaces import Space
+from campaign.spaces import Space, units
 from campaign.spaces.slab.space import SlabSpace
 from campaign.state import State
-from db.records import Candidate
+from db.records import Candidate, Design
 from surrogates.explain import agreement, concentration, judge, skill
 from surrogates.quantiles import MEDIAN
 
@@ -49,6 +50,7 @@ def expectation(
     noise_floor: float,
     *,
     eligible: NDArray[np.bool_] | None = None,
+    repeats: int = 0,
 ) -> list[dict[str, Any]]:
     """What is expected of each candidate for one objective, as plain values in its unit.
 
@@ -58,11 +60,12 @@ def expectation(
         strata: of each.
         noise_floor: smallest difference that counts as better.
         eligible: which measured designs may be the incumbent; None for all, and all where it is none of them.
+        repeats: how many measurements of the objective repeat an earlier one.
 
     Returns:
         Per candidate: unit, median, posterior mean and sd of the noise-free value, intervals by level, the incumbent
         (best posterior mean among the measured), the probability of beating it by the noise floor (jointly, noise-free)
-        and whether choosing it exploits or explores.
+        where that noise floor is from, and whether choosing it exploits or explores.
     """
     data, objective, n = belief.data.exact, belief.objective, len(X)
     mean, covariance = belief.joint(np.concatenate([X, data.X]))
@@ -85,6 +88,8 @@ def expectation(
             "intervals": {f"{row[i].level:g}": row[i].as_json() for row in intervals},
             "incumbent": incumbent,
             "noise_floor": noise_floor,
+            "noise_source": "spec" if objective.noise_floor_value is not None else "surrogate",
+            "repeats": repeats,
             "probability_of_beating": _probability_of_beating(
                 belief, mean[[i, best]], covariance[np.ix_([i, best], [i, best])], noise_floor
             ),
@@ -247,7 +252,7 @@ def _explain_objective(
 ) -> dict[str, Any]:
     if isinstance(state.space, SlabSpace):
         return explain_sites(state, sieve, state.space, belief, int(x[0]), candidate.stratum)
-    moves = directions(state, x)
+    moves, unit = directions(state, x), units(state.space)
     index = state.space.locate(candidate.design)
     nearby = state.space.neighbours(index) if index is not None else np.empty(0, dtype=np.int64)
     tried = state.tried()
@@ -261,6 +266,7 @@ def _explain_objective(
     sd = np.sqrt(np.clip(covariance.diagonal() + covariance[0, 0] - 2 * covariance[0], 0, None))
     effects: list[dict[str, Any]] = [
         {"name": name, "step": step, "change": float(change[1 + i]), "sd": float(sd[1 + i])}
+        | ({} if name in state.space.components else {"step_unit": unit.get(name, "")})
         for i, (name, step, _) in enumerate(moves)
     ]
     first = 1 + len(moves)
@@ -279,7 +285,7 @@ def _explain_objective(
             {
                 "candidate": options[i].id,
                 "design": dict(options[i].design),
-                "swap": swap(candidate.design, options[i].design),
+                "swap": swap(candidate.design, options[i].design, unit),
                 "change": float(change[first + i]),
                 "sd": float(sd[first + i]),
                 "better": bool(gain[first + i] > 0),
@@ -290,15 +296,16 @@ def _explain_objective(
     }
 
 
-def swap(before: Mapping[str, float | str], after: Mapping[str, float | str]) -> str:
-    """A substitution in words: `0.1 Mn -> Ce`; other columns as `T: 300 -> 400`."""
+def swap(before: Design, after: Design, units: Mapping[str, str]) -> str:
+    """A substitution in words: `0.1 Mn -> Ce`; other columns as `T: 300 K -> 400 K`, given their units."""
     names = [n for n in dict.fromkeys([*before, *after]) if before.get(n, 0.0) != after.get(n, 0.0)]
     moved = {n: float(after.get(n, 0)) - float(before.get(n, 0)) for n in names if _numeric(before, after, n)}
     gone = [(n, -d) for n, d in moved.items() if d < 0]
     come = [(n, d) for n, d in moved.items() if d > 0]
     if len(gone) == len(come) == 1 and len(names) == 2:
         return f"{gone[0][1]:.3g} {gone[0][0]} -> {come[0][0]}"
-    return ", ".join(f"{n}: {before.get(n, 0)} -> {after.get(n, 0)}" for n in names)
+    told = [[setting(design.get(n, 0.0), units.get(n, "")) for design in (before, after)] for n in names]
+    return ", ".join(f"{n}: {' -> '.join(ends)}" for n, ends in zip(names, told, strict=True))
 
 
 def _numeric(before: Mapping[str, float | str], after: Mapping[str, float | str], name: str) -> bool:

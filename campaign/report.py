@@ -7,7 +7,6 @@ from pathlib import Path
 from campaign.cards import card
 from campaign.figures import environment, history, parity, plotly_javascript
 from campaign.pareto_figures import front_figures
-from campaign.sentences import formula
 from campaign.state import State
 from campaign.status import state_line, status
 from campaign.structure_picture import structure_picture
@@ -45,7 +44,7 @@ def write_report(state: State, path: Path, *, verified: bool) -> Path:
             outcome = state.status(sample.id) if sample is not None else "pending"
             shown = {"measured": measured, "outcome": "" if measured else outcome.replace("ok", "pending")}
             picture = structure_picture(state, r) if batch is state.batches[-1] else None
-            cards.append({**card(r), **shown, "picture": picture})
+            cards.append({**card(r, state.space), **shown, "picture": picture})
         batches.append({"number": batch.number, "settings": batch.settings, "cards": cards})
     page = (
         environment()
@@ -70,7 +69,6 @@ def write_report(state: State, path: Path, *, verified: bool) -> Path:
             head=state.head,
             verified=verified,
             javascript=plotly_javascript(),
-            formula=formula,
             quantity=quantity,
         )
     )

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from campaign.decisions import Decisions, Veto, candidate_of, veto_payload
+from campaign.formulas import formula
 from campaign.request import Request
-from campaign.sentences import formula
 from campaign.shared import positions
 from campaign.state import State
 from campaign.words import listed
@@ -61,7 +61,7 @@ def anew(state: State, request: Request) -> Anew:
         InvalidInput: a pin or veto names nothing, a pinned item was made already, or a design is pinned and vetoed.
     """
     if not request.pin and not request.veto:
-        return Anew(state, controls=state.controls(), notes=_told(state.decisions))
+        return Anew(state, controls=state.controls(), notes=_told(state, state.decisions))
     payload = veto_payload(state, request.veto, request.reason)
     latest = state.batches[-1].id if state.batches and not request.more else None
     replaced = [r for r in state.pending if r.batch == latest and r.id not in state.sample_of]
@@ -81,7 +81,7 @@ def anew(state: State, request: Request) -> Anew:
     labels = [r.label for r in replaced if r not in pinned and r not in controls and r not in kept]
     notes = [f"proposed anew in place of {', '.join(labels)}, no longer pending"] if labels else []
     if pinned:
-        notes.append(f"pinned: {listed([r.label or formula(r.design) for r in pinned])}")
+        notes.append(f"pinned: {listed([r.label or formula(r.design, state.space) for r in pinned])}")
     return Anew(
         state=replace(state, decisions=decided, recommendations=(*state.recommendations, *provisional)),
         pinned=tuple(pinned),
@@ -90,7 +90,7 @@ def anew(state: State, request: Request) -> Anew:
         carried=(*controls, *kept),
         size=len(replaced) or None,
         payload=payload,
-        notes=(*notes, *_told(decided)),
+        notes=(*notes, *_told(state, decided)),
     )
 
 
@@ -107,8 +107,8 @@ def _fits(state: State, replicate: Recommendation, pinned: Sequence[Recommendati
     return bool(there) and all(np.abs(x - here).max() <= 1e-9 for x in there)
 
 
-def _told(decided: Decisions) -> tuple[str, ...]:
-    return tuple(f"vetoed: {formula(v.design)} ({v.reason})" for v in decided.vetoes.values())
+def _told(state: State, decided: Decisions) -> tuple[str, ...]:
+    return tuple(f"vetoed: {formula(v.design, state.space)} ({v.reason})" for v in decided.vetoes.values())
 
 
 def _pinned(

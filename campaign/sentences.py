@@ -8,24 +8,12 @@ from typing import Any
 from campaign.front_sentences import front_sentences
 from campaign.routes import step_sentence
 from campaign.site_sentences import site_effects
-from campaign.spaces.base import ELEMENTS
 from campaign.words import quantity, signed
 from db.records import Recommendation
+from lab_io.words import count
 
 LIMITS = (("at least", "min"), ("at most", "max"))
 """How the ends of a constraint are said."""
-
-
-def formula(design: Mapping[str, float | str]) -> str:
-    """A design on one line, richest component first: `Ni0.5 Fe0.3 Ce0.2`, other columns as `T=300`; a text as it is."""
-    if len(design) == 1 and isinstance(text := next(iter(design.values())), str):
-        return text
-    numbers = {name: value for name, value in design.items() if not isinstance(value, str)}
-    fractions = {name: value for name, value in numbers.items() if name in ELEMENTS}
-    parts = [f"{n}{v:.4g}" for n, v in sorted(fractions.items(), key=lambda item: (-item[1], item[0])) if v]
-    parts += [f"{n}={v:.4g}" for n, v in sorted(numbers.items()) if n not in fractions and v]
-    parts += [f"{n}={v}" for n, v in sorted(design.items()) if isinstance(v, str)]
-    return " ".join(parts)
 
 
 def interval_text(interval: Mapping[str, Any], unit: str | None) -> str:
@@ -103,7 +91,7 @@ def sentences(recommendation: Recommendation) -> list[str]:
         floor = quantity(expected["noise_floor"], unit, digits=2)
         lines.append(
             f"Probability {100 * expected['probability_of_beating']:.0f} % of beating the incumbent "
-            f"{incumbent['sample']} ({best}) by at least {floor}; it {expected['role']}s."
+            f"{incumbent['sample']} ({best}) by at least {floor}{_whose(expected)}; it {expected['role']}s."
         )
     lines += front_sentences(rationale.get("front"))
     lines += _feasibility(rationale.get("feasibility"))
@@ -116,6 +104,15 @@ def sentences(recommendation: Recommendation) -> list[str]:
     if rationale.get("neighbours"):
         lines.append(f"Nearest measured: {'; '.join(_neighbour(n) for n in rationale['neighbours'])}.")
     return lines + [f"Mind: {warning}." for warning in rationale.get("warnings", ())]
+
+
+def _whose(expected: Mapping[str, Any]) -> str:
+    """Where a noise floor is from; nothing where an older batch does not say."""
+    source, repeated = expected.get("noise_source"), expected.get("repeats", 0)
+    if source != "surrogate":
+        return ", the noise floor of the spec" if source else ""
+    known = f"with {count(repeated, 'repeat')} measured" if repeated else "for nothing was measured twice"
+    return f", the surrogate's own estimate of the noise, {known}"
 
 
 def cost_sentence(rationale: Mapping[str, Any]) -> list[str]:
@@ -173,16 +170,24 @@ def _why(name: str, why: Mapping[str, Any]) -> list[str]:
 
 def _effects(name: str, effects: Sequence[Mapping[str, Any]], unit: str | None) -> str:
     """What the prediction hangs on, largest first; an effect within its own uncertainty is not called one."""
-    top, step = effects[0], f"at {effects[0]['step']:+.2g} {effects[0]['name']}, the others in proportion"
+    top, step = effects[0], _step(effects[0])
     if abs(top["change"]) <= top["sd"]:
         largest = signed(top["change"], top["sd"], unit)
-        lead = f"No single element changes the predicted {name} by more than its uncertainty"
+        what = "variable" if any("step_unit" in e for e in effects) else "element"
+        lead = f"No single {what} changes the predicted {name} by more than its uncertainty"
         return f"{lead}; the largest change is {largest} {step}."
     verb = "rises" if top["change"] > 0 else "falls"
     size = signed(abs(top["change"]), top["sd"], unit).lstrip("+")
     rest = ", ".join(f"{e['name']} {signed(e['change'], e['sd'], None)}" for e in effects[1:4])
     then = f" (then {rest})" if rest else ""
     return f"The prediction changes most with {top['name']}: {step}, the predicted {name} {verb} by {size}{then}."
+
+
+def _step(effect: Mapping[str, Any]) -> str:
+    """`at +0.1 Ni, the others in proportion`, `at T +30 K`."""
+    if "step_unit" not in effect:
+        return f"at {effect['step']:+.2g} {effect['name']}, the others in proportion"
+    return f"at {effect['name']} {effect['step']:+.3g} {effect['step_unit']}".rstrip()
 
 
 def _substitution(option: Mapping[str, Any], unit: str | None) -> str:

@@ -50,20 +50,29 @@ def within(space: Space, names: Sequence[str], indices: Ints, pinned: Iterable[D
     return indices if setting is None else indices[_having(space, names, space.X(indices), setting)]
 
 
-def filling(space: Space, names: Sequence[str], indices: Ints, taken: Floats) -> Ints:
-    """The candidates at `indices` that share a setting with the one which would come first in a space-filling batch.
+def filling(space: Space, names: Sequence[str], indices: Ints, taken: Floats, size: int) -> Ints:
+    """The candidates at `indices` of one setting, for a space-filling batch: of one that was taken least.
+
+    Of several such settings it is that of the candidate which would come first; those with too few candidates for a
+    batch are left out where others have enough.
 
     Args:
         space: of the candidates.
         names: design columns that a batch shares; with none of them all candidates are returned.
         indices: of the candidates.
-        taken: coordinates of what is made or pending, `n_taken x p`.
+        taken: designs that are made or pending, `n_taken x d`.
+        size: of the batch.
     """
     if not names or not len(indices):
         return indices
     X = space.X(indices)
-    (first,) = spread(space.coordinates(X), space.stratum(indices), 1, taken=taken)
-    return indices[_having(space, names, X, X[first, positions(space, names)])]
+    setting, before = np.split(settings(space, names, np.vstack([X, taken])), [len(X)])
+    room, uses = (np.bincount(some, minlength=int(setting.max()) + 1) for some in (setting, before))
+    enough = room[setting] >= min(size, room.max())
+    rows = np.flatnonzero(enough & (uses[setting] == uses[setting[enough]].min()))
+    strata = space.stratum(indices[rows])
+    (first,) = spread(space.coordinates(X[rows]), strata, 1, taken=space.coordinates(taken))
+    return indices[setting == setting[rows[first]]]
 
 
 def _having(space: Space, names: Sequence[str], X: Floats, setting: Floats) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ from campaign.filters import AnyFilter, FormulaSpace
 from campaign.grammar import Choice, Flag, Frozen, Number, Whole, fault, faults, problems
 from campaign.model_spec import AnyModel, AutoModel, RecipeModel
 from campaign.outcomes import Labels, OutcomeConstraint, label_faults
-from campaign.prices import Costs
+from campaign.prices import Costs, amount
 from campaign.quantities import NUMBER_OR_QUANTITY, Condition, Quantity, difference, in_unit, known_unit
 from campaign.shared import positions
 from campaign.spaces import AnySpace, DopedSlab, Process, ProcessSequence, Product, Space, variables
@@ -40,6 +40,7 @@ _RESERVED = """
 RESERVED = frozenset(_RESERVED.split())
 """Column names of worksheets and result tables, which no objective may have."""
 
+_NO_COST = ("there is no `cost:` to count with", "add it, or remove this limit")
 MAX_CANDIDATES = 100_000_000
 """Largest space that a campaign starts with; each round looks at every candidate."""
 
@@ -66,7 +67,8 @@ class Objective(Frozen):
     at: dict[str, Condition] = Field(default_factory=dict)
     """Conditions of the measurement: `{j: 10 mA/cm^2, area: geometric}`."""
     noise_floor: Quantity | None = None
-    """Smallest difference that matters: `8 mV`, or a number in `unit`; the noise found in the data if left out."""
+    """Smallest difference that matters: `8 mV`, or a number in `unit`; if left out, the noise of one
+    measurement as the surrogate estimates it, well where something was measured twice."""
 
     @field_validator("unit")
     @classmethod
@@ -166,8 +168,8 @@ class Budget(Frozen):
     """Samples in all, first batch included."""
     batches: Annotated[Whole, Field(ge=1)] | None = None
     """Batches in all."""
-    cost: Annotated[Number, Field(gt=0)] | None = None
-    """What all batches may cost together, in the unit of `cost`; no limit if left out."""
+    cost: Annotated[Number, Field(gt=0), NUMBER_OR_QUANTITY] | None = None
+    """What all batches may cost together, a number in the unit of `cost` or `1500 EUR`; no limit if left out."""
 
 
 class ElementDirection(Frozen):
@@ -238,12 +240,12 @@ class CampaignSpec(Frozen):
     """Rules about candidates, which annotate them or, with `mode: hard`, take them out; none if left out."""
     batch: BatchSpec = BatchSpec()
     """How many samples are made together, and which known ones are repeated."""
+    cost: Costs | None = None
+    """What samples and batches cost, in money, days or grams; nothing is counted if left out."""
     budget: Budget = Budget()
     """What the campaign may cost."""
     stop: Stop = Stop()
     """When to advise to stop; the defaults if left out."""
-    cost: Costs | None = None
-    """What samples and batches cost, in money, days or grams; nothing is counted if left out."""
     encoder: AnyEncoder = CHGNetEncoder()
     """What tells the sites of structures apart; `chgnet` if left out, and of no effect on other spaces."""
     model: AnyModel = AutoModel()
@@ -257,6 +259,21 @@ class CampaignSpec(Frozen):
     structures, and else `element_direction`."""
     intervals: Intervals = Intervals()
     """Which prediction intervals to report."""
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _budget_in_unit_of_costs(cls, budget: Any, info: ValidationInfo) -> Any:
+        if not isinstance(budget, dict) or not isinstance(budget.get("cost"), str):
+            return budget
+        if "cost" not in info.data:  # what is wrong with the costs is told; no unit is known
+            return {key: value for key, value in budget.items() if key != "cost"}
+        try:
+            if info.data["cost"] is None:
+                raise CellError(*_NO_COST)
+            return budget | {"cost": amount(budget["cost"], info.data["cost"].unit)}
+        except CellError as error:
+            faults([(("cost",), error.what, error.fix)])
+        return budget
 
     @field_validator("space")
     @classmethod
@@ -318,7 +335,7 @@ class CampaignSpec(Frozen):
     def _costs_fit(self) -> CampaignSpec:
         found: list[tuple[yaml.Path, str, str]] = []
         if self.budget.cost is not None and self.cost is None:
-            found.append((("budget", "cost"), "there is no `cost:` to count with", "add it, or remove this limit"))
+            found.append((("budget", "cost"), *_NO_COST))
         if self.cost is not None and self.cost.weight != 0 and self.acquisition.type != "max_variance":
             if self.acquisition.type in ("UCB", "Thompson", "greedy"):
                 what = f"{self.acquisition.type} is no gain that could be divided by a cost"

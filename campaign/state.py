@@ -15,7 +15,7 @@ from campaign.decisions import Decisions, decisions
 from campaign.filters import Sieve
 from campaign.labels import Label, read_labels
 from campaign.outcomes import OutcomeConstraint
-from campaign.spaces import Space, build_space, variables
+from campaign.spaces import Space, build_space, ordered
 from campaign.spec import CampaignSpec, Objective
 from db.chain import canonical
 from db.records import Batch, Candidate, Design, Event, Measurement, Recommendation, Sample
@@ -292,18 +292,18 @@ def load_state(store: Store, name: str, *, earlier: bool = True) -> State:
 
 def _in_order(recommendation: Recommendation, spec: CampaignSpec, space: Space) -> Recommendation:
     """The same with its objectives and columns in the order of the spec; the ledger keeps keys sorted."""
-    objectives, columns = [o.name for o in spec.objectives], variables(space)
+    objectives = [o.name for o in spec.objectives]
 
-    def ordered(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        return {n: given[n] for n in names if n in given} | {n: v for n, v in given.items() if n not in names}
+    def by_objective(given: Mapping[str, Any]) -> dict[str, Any]:
+        return {n: given[n] for n in objectives if n in given} | {n: v for n, v in given.items() if n not in objectives}
 
     rationale = dict(recommendation.rationale)
     if "objectives" in rationale:
-        rationale["objectives"] = ordered(rationale["objectives"], objectives)
+        rationale["objectives"] = by_objective(rationale["objectives"])
     return replace(
         recommendation,
-        design=ordered(recommendation.design, columns),
-        prediction=ordered(recommendation.prediction, objectives),
+        design=ordered(recommendation.design, space),
+        prediction=by_objective(recommendation.prediction),
         rationale=rationale,
     )
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from campaign.costs import account
 from campaign.failures import LearnedFeasibility
+from campaign.formulas import formula
 from campaign.outcomes import OutcomeConstraint
+from campaign.spaces import ordered
 from campaign.spec import Objective
 from campaign.state import Observation, State
 from campaign.stopping import stopping
@@ -55,7 +57,13 @@ def status(state: State) -> dict[str, Any]:
         "void": sum(state.status(s.id) == "void" for s in state.samples),
         "pending": [r.label for r in state.pending],
         "vetoes": [
-            {"design": dict(v.design), "reason": v.reason, "by": v.by, "at": v.at}
+            {
+                "design": dict(v.design),
+                "formula": formula(v.design, state.space),
+                "reason": v.reason,
+                "by": v.by,
+                "at": v.at,
+            }
             for v in state.decisions.vetoes.values()
         ],
         "budget": state.spec.budget.model_dump(mode="json", exclude_none=True),
@@ -68,6 +76,7 @@ def status(state: State) -> dict[str, Any]:
         found["cost"] = told.as_json()
     for objective in state.objectives:
         top = best(state, objective)
+        made = ordered(state.composition(top.sample), state.space) if top else {}
         found["objectives"][objective.name] = {
             "goal": objective.goal,
             "unit": objective.unit,
@@ -77,7 +86,8 @@ def status(state: State) -> dict[str, Any]:
                 "value": top.value,
                 "sd": top.sd,
                 "n": top.n,
-                "design": dict(state.composition(top.sample)),
+                "design": made,
+                "formula": formula(made, state.space),
             },
             "coverage": [coverage(state, objective, level) for level in state.spec.intervals.levels],
         }

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 
 from acquisition.shortlist import leading
 from campaign.filters import Tally
+from campaign.pace import Pace
 from campaign.spaces.base import Ints
 
 PIECE = 65_536
@@ -165,15 +166,14 @@ def lead(
             kept.put(number, found)
         return found, False
 
-    leaders, done, new, begun, threads = Leaders(), 0, 0, time.monotonic(), torch.get_num_threads()
+    leaders, done, new, pace, threads = Leaders(), 0, 0, Pace(), torch.get_num_threads()
     pool = ThreadPoolExecutor(len(looks), initializer=torch.set_num_threads, initargs=(1,))
     try:
         for length, future in _ahead(pool, result, enumerate(pieces), 2 * len(looks)):
             found, known = future.result()
             leaders = leaders.joined(found).cut(count, whole)
             done, new = done + length, new + (0 if known else length)
-            left = (time.monotonic() - begun) / max(new, 1) * (total - done)
-            stage(f"screened {done:,} of {total:,} candidates" + (f", about {left:.0f} s more" if left > 1 else ""))
+            stage(f"screened {done:,} of {total:,} candidates{pace.more(new, total - done)}")
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)  # of the numerical library, which knows one number for all threads

@@ -6,7 +6,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
 
-from campaign.sentences import formula
+from campaign.formulas import formula
 from campaign.spaces.slab.decorated import DecorationSpace
 from campaign.state import State
 from db.records import Recommendation
@@ -33,7 +33,7 @@ def structure_picture(state: State, recommendation: Recommendation) -> Structure
     shown = why["gate"] != "withheld"
     effects = {effect["name"]: (effect["change"], effect["sd"], shown) for effect in why["effects"]}
     name = next(iter(recommendation.prediction))
-    title = f"{recommendation.label}: {formula(recommendation.design)}, change of {name} with each dopant"
+    title = f"{recommendation.label}: {formula(recommendation.design, state.space)}, change of {name} with each dopant"
     png = picture_png(structure, effects, unit=why["unit"], title=title)
     return StructurePicture(
         f"data:image/png;base64,{b64encode(png).decode()}",

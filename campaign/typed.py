@@ -4,60 +4,59 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from campaign.files import read_file
-from campaign.spaces import Space
+from campaign.spaces import Space, units, variables
 from campaign.words import shown
 from db.errors import InvalidInput, Problem
+from db.records import Design
 from lab_io.findings import CellError
 from lab_io.tables import MAX_BYTES, cell_text, read_table
 from lab_io.units import convert, split_header
 
 FILES = (".json", ".csv", ".xlsx", ".ods")
 """Endings of files with designs."""
-EXAMPLE = "write COLUMN=VALUE for each column of the space, such as `Ni=0.3 Fe=0.7`"
-_BETWEEN = re.compile(r"[\s,;]+(?=[^\s=,;]+=)")
-"""Between two pairs; a value may hold blanks itself."""
+_PAIR = re.compile(r"([^\s=,;]+)\s*=([^=()]|\([^()]*\))*")
+_PART = re.compile(r"[A-Z][a-z]?[0-9.]*(@[Mm]?[0-9]+)?")
+"""A component with its amount, or a dopant on its site."""
 
 
-def read_designs(words: Iterable[str], units: Mapping[str, str | None]) -> list[dict[str, float | str]]:
-    """Designs as they were typed: `Ni=0.3 Fe=0.7` in one argument or in several, or files.
+def read_designs(words: Iterable[str], space: Space) -> list[str | Design]:
+    """Designs as they were typed, in one argument or in several, or in files; lines are left for `candidate_of`.
 
     Args:
-        words: arguments. One pair in each makes up one design together; one with several is a design of its own; one
-            with an ending of `FILES` is a file: a table with a column for each of the space's, or JSON objects.
-        units: column of the space -> its unit, to which a table that states another is converted.
+        words: arguments. Those with one pair (`T=300`) or one part of a formula (`Ni0.5`, `Ti@M1`) make up one design
+            together, or complete the only one that there is beside them by what is not of its composition; any other
+            is a design of its own, or a file: a table with a column for each of the space's, or JSON objects.
+        space: whose columns they are in; values of a table are converted to their units.
 
     Raises:
-        InvalidInput: something is neither; all problems at once.
+        InvalidInput: a file cannot be read.
     """
-    found, single, wrong = list[dict[str, float | str]](), dict[str, float | str](), list[Problem]()
-    for word in words:
+    parts, wholes, found = list[str](), list[str](), list[str | Design]()
+    for word in (word.strip() for word in words):
         if "=" not in word and Path(word).suffix.lower() in FILES:
-            found += _read_file(Path(word), units)
-            continue
-        pairs = [part.partition("=") for part in _BETWEEN.split(word.strip())]
-        if not all(name and value for name, _, value in pairs):
-            wrong.append(Problem(shown(word), "it is not COLUMN=VALUE and no file", EXAMPLE))
-            continue
-        design: dict[str, float | str] = {name: value for name, _, value in pairs}
-        if len(pairs) > 1:
-            found.append(design)
+            found += _read_file(Path(word), space)
+        elif _PAIR.fullmatch(word) or _PART.fullmatch(word):
+            parts.append(word)
         else:
-            wrong += [
-                Problem(word, f"{name} is given twice", "give each column once") for name in design if name in single
-            ]
-            single |= design
-    if wrong:
-        raise InvalidInput(wrong)
-    return ([single] if single else []) + found
+            wholes.append(word)
+    if len(wholes) == 1 and not any(_component(part, space) for part in parts):
+        wholes, parts = [", ".join([*wholes, *parts])], []
+    return [*([", ".join(parts)] if parts else []), *wholes, *found]
 
 
-def _read_file(path: Path, units: Mapping[str, str | None]) -> list[dict[str, float | str]]:
+def _component(part: str, space: Space) -> bool:
+    """Whether a part says something of the composition."""
+    pair = _PAIR.fullmatch(part)
+    return pair is None or pair[1] in space.components
+
+
+def _read_file(path: Path, space: Space) -> list[dict[str, float | str]]:
     content = read_file(path, path.name, MAX_BYTES)
-    return _from_json(content, path.name) if path.suffix.lower() == ".json" else _from_table(content, path.name, units)
+    return _from_json(content, path.name) if path.suffix.lower() == ".json" else _from_table(content, path.name, space)
 
 
 def _from_json(content: bytes, name: str) -> list[dict[str, float | str]]:
@@ -76,18 +75,18 @@ def _from_json(content: bytes, name: str) -> list[dict[str, float | str]]:
     return rows
 
 
-def _from_table(content: bytes, name: str, units: Mapping[str, str | None]) -> list[dict[str, float | str]]:
-    table = read_table(content, name)
+def _from_table(content: bytes, name: str, space: Space) -> list[dict[str, float | str]]:
+    table, unit_of, names = read_table(content, name), units(space), variables(space)
     heads = [split_header(cell) for cell in table.header]
-    kept = [(j, column, unit or table.units[j]) for j, (column, unit) in enumerate(heads) if column in units]
+    kept = [(j, column, unit or table.units[j]) for j, (column, unit) in enumerate(heads) if column in names]
     if not kept:
         what = f"no column is one of the space's; there are {', '.join(table.header)}"
-        raise InvalidInput(Problem(name, what, f"name them {', '.join(units)}"))
+        raise InvalidInput(Problem(name, what, f"name them {', '.join(names)}"))
     found, wrong = [], list[Problem]()
     for row in table.rows:
         design: dict[str, float | str] = {}
         for j, column, unit in kept:
-            text, wanted = cell_text(row.cells[j]).strip(), units[column]
+            text, wanted = cell_text(row.cells[j]).strip(), unit_of.get(column)
             if not text:
                 continue
             design[column] = text
@@ -101,9 +100,3 @@ def _from_table(content: bytes, name: str, units: Mapping[str, str | None]) -> l
     if wrong:
         raise InvalidInput(wrong)
     return found
-
-
-def columns_of(space: Space) -> dict[str, str | None]:
-    """Column of a design -> its unit."""
-    sides = {column.name: column.unit for column in space.side_columns()}
-    return {name: sides.get(name) for name in (*space.components, *sides)}

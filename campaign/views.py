@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from campaign.figures import BLUE, ORANGE
+from campaign.leaders import led
 from campaign.scene import Atom, Look, Scene
 from campaign.spaces.base import Floats
 
@@ -24,6 +25,8 @@ LONGEST = 24
 """Characters of the longest text beside a site."""
 PITCH, SIDE_PITCH = 0.34, 0.17
 """Inches between names with their effects, and between bare names."""
+WIDER = (1.5, 2.0, 3.0)
+"""How much farther apart names may be, so that their lines run beside the sites that are in their way."""
 CHARACTER, BOLD = 0.066, 0.076
 """Width of a character in inches at 7.5 points and in bold at 8, on the safe side."""
 _DIRECTIONS = ((1, 0), (0, 1), (1, 1), (1, -1), (2, 1), (1, 2), (2, -1), (1, -2))
@@ -121,15 +124,14 @@ def above(shot: Scene, axes: Floats) -> bool:
 
 
 def name_sites(panel: Axes, shot: Scene, axes: Floats, inches: float, *, effects: bool) -> None:
-    """Names, with effects where asked for, beside or above a view, joined to their sites; the lines never cross."""
-    from scipy.optimize import linear_sum_assignment
-
-    for group, places, align, most in _columns(panel, shot, axes, inches, PITCH if effects else SIDE_PITCH):
-        centres = np.array([axes[:2] @ a.position for a in group])
-        lengths = np.linalg.norm(centres[:, None] - places[None], axis=-1)
-        for i, j in zip(*linear_sum_assignment(lengths), strict=True):  # the shortest lines cannot cross
-            atom, start = group[i], places[j]
-            end = centres[i] + (start - centres[i]) / lengths[i, j] * atom.radius
+    """Names, with effects where asked for, beside or above a view, joined to their sites over no other if possible."""
+    named = sorted(shot.named, key=lambda a: float(axes[0] @ a.position))
+    centres = np.array([axes[:2] @ a.position for a in named]).reshape(-1, 2)
+    radii = np.array([a.radius for a in named])
+    for group, layouts, align, most in _columns(panel, shot, axes, inches, PITCH if effects else SIDE_PITCH):
+        for i, start in zip(group, led(centres, radii, group, layouts), strict=True):
+            atom, line = named[i], start - centres[i]
+            end = centres[i] + line / np.linalg.norm(line) * atom.radius
             for colour, width in (("white", 2.0), (INK, 0.7)):
                 panel.plot(*np.array([start, end]).T, color=colour, linewidth=width, zorder=3)
             both = effects and bool(atom.effect)
@@ -143,22 +145,32 @@ def name_sites(panel: Axes, shot: Scene, axes: Floats, inches: float, *, effects
 
 def _columns(
     panel: Axes, shot: Scene, axes: Floats, inches: float, pitch: float
-) -> Iterator[tuple[list[Atom], Floats, str, int]]:
-    """Sites named together, where their lines end, [n, 2], how their names are aligned and how long they may be."""
+) -> Iterator[tuple[list[int], list[Floats], str, int]]:
+    """Sites named together, from left to right, where their lines may end, how names are aligned, and how long."""
     named = sorted(shot.named, key=lambda a: float(axes[0] @ a.position))
     edges = extent(shot, axes) + np.array([[-0.1], [0.1]]) / inches
     if above(shot, axes):
         wide = BOLD / inches
         step = wide * (2 + max(len(cut(name_of(a))) for a in named))
         step = min(step, float(np.ptp(panel.get_xlim())) / len(named))
-        x = _slots(np.array([axes[0] @ a.position for a in named]), step, *panel.get_xlim())
-        yield named, np.column_stack([x, np.full(len(x), edges[1, 1])]), "center", int(step / wide) - 1
+        rows = _choices(np.array([axes[0] @ a.position for a in named]), step, *panel.get_xlim())
+        places = [np.column_stack([x, np.full(len(x), edges[1, 1])]) for x in rows]
+        yield list(range(len(named))), places, "center", int(step / wide) - 1
         return
     half = (len(named) + 1) // 2
-    for group, x, align in ((named[:half], edges[0, 0], "right"), (named[half:], edges[1, 0], "left")):
+    numbers = list(range(len(named)))
+    for group, x, align in ((numbers[:half], edges[0, 0], "right"), (numbers[half:], edges[1, 0], "left")):
         if group:
-            y = _slots(np.array([axes[1] @ a.position for a in group]), pitch / inches, *panel.get_ylim())
-            yield group, np.column_stack([np.full(len(y), x), y]), align, LONGEST
+            columns = _choices(
+                np.array([axes[1] @ named[i].position for i in group]), pitch / inches, *panel.get_ylim()
+            )
+            yield group, [np.column_stack([np.full(len(y), x), y]) for y in columns], align, LONGEST
+
+
+def _choices(wanted: Floats, step: float, low: float, high: float) -> list[Floats]:
+    """Several ways to place names: near `wanted`, and farther apart or to one side as far as there is room."""
+    steps = [step, *(wider for more in WIDER if (wider := more * step) * len(wanted) <= high - low)]
+    return [_slots(wanted + aside * each, each, low, high) for each in steps for aside in (0.0, -0.5, 0.5)]
 
 
 def name_of(atom: Atom) -> str:

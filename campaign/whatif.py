@@ -7,10 +7,11 @@ from typing import Any
 
 from campaign.belief import Belief, believe, learnable
 from campaign.cards import card
+from campaign.decisions import candidate_of
+from campaign.formulas import example
 from campaign.propose import describe
 from campaign.state import State, batch_seed
 from campaign.status import best
-from campaign.typed import EXAMPLE
 from campaign.words import quantity
 from db.errors import InvalidInput, Problem
 from db.records import Candidate, Design, Recommendation
@@ -19,12 +20,15 @@ MOST = 200
 """Designs that are looked at in one go."""
 
 
-def whatif(state: State, designs: Sequence[Design], stage: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def whatif(
+    state: State, designs: Sequence[str | Design], stage: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
     """What is believed of designs, beside the best that is measured.
 
     Args:
         state: the campaign.
-        designs: in the columns of the space, values as typed; they need not be candidates.
+        designs: in the columns of the space, values as typed, or lines (`Ni0.3 Fe0.7`, a label) as for pins; they need
+            not be candidates.
         stage: called with a name when a stage begins.
 
     Returns:
@@ -57,16 +61,17 @@ def whatif(state: State, designs: Sequence[Design], stage: Callable[[str], None]
     }
 
 
-def _candidates(state: State, designs: Sequence[Design]) -> list[Candidate]:
+def _candidates(state: State, designs: Sequence[str | Design]) -> list[Candidate]:
     if not 0 < len(designs) <= MOST:
         what = "there is no design" if not designs else f"{len(designs)} designs are more than {MOST}"
-        raise InvalidInput(Problem("designs", what, EXAMPLE if not designs else "ask in parts"))
-    found, wrong = [], list[Problem]()
+        fix = "ask in parts" if designs else f"write one like {example(state.space)}"
+        raise InvalidInput(Problem("designs", what, fix))
+    found, wrong, space = [], list[Problem](), state.space
     for number, design in enumerate(designs, start=1):
         try:
-            found.append(state.space.design_candidate(design))
+            found.append(candidate_of(state, design) if isinstance(design, str) else space.design_candidate(design))
         except InvalidInput as error:
-            where = f"design {number}, " if len(designs) > 1 else "design, "
+            where = "" if isinstance(design, str) else f"design {number}, " if len(designs) > 1 else "design, "
             wrong += [Problem(where + p.where, p.what, p.fix) for p in error.problems]
     if wrong:
         raise InvalidInput(wrong)
@@ -93,7 +98,7 @@ def _told(
         prediction=prediction,
         rationale=rationale,
     )
-    told = card(as_if)
+    told = card(as_if, state.space)
     for key in ("sample_id", "recommendation_id", "acquisition_value"):
         del told[key]
     in_space = state.space.locate(candidate.design) is not None

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from campaign.cards import RecommendedBatch
+from campaign.formulas import formula
 from campaign.record import expectation
-from campaign.sentences import cost_sentence, formula
 from campaign.state import State
 from db.errors import InvalidInput, Problem
 from db.records import Recommendation
@@ -33,14 +33,15 @@ def worksheet(state: State, batch: RecommendedBatch) -> Worksheet:
         elements=expect.elements,
         columns=expect.columns,
         metrics=expect.metrics,
+        cost_unit=state.costs.costs.unit if state.costs else None,
         rows=tuple(
             WorksheetRow(
                 r.label,
                 r.rank,
-                formula(r.design),
+                formula(r.design, state.space),
                 r.design,
                 predictions=_rounded(_expected(r)),
-                notes=" ".join(cost_sentence(r.rationale)),
+                cost=r.rationale.get("cost", {}).get("value"),
             )
             for r in wanted
         ),

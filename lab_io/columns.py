@@ -178,7 +178,7 @@ class _Names:
                 return Kind.DESIGN, text, unit
             if fold(text) in self.folded:
                 return *self.folded[fold(text)], unit
-            if fold(text).startswith("predicted "):  # columns of our own worksheets
+            if fold(text).startswith(("predicted ", "planned cost")):  # columns of our own worksheets
                 return Kind.IGNORED, "", None
         return None
 

@@ -15,6 +15,8 @@ class Status(StrEnum):
     ACCEPTED = "accepted"
     SKIPPED = "skipped"
     """On record already, or twice in the file: nothing is written."""
+    PENDING = "pending"
+    """Nothing was measured yet: nothing is written."""
     QUESTION = "question"
     """Could be read in more than one way: the user decides, nothing is guessed."""
     REJECTED = "rejected"

@@ -1,4 +1,4 @@
-"""Tables of results, checked: every row accepted, skipped, in question or rejected, with the cell and the fix.
+"""Tables of results, checked: every row accepted, skipped, pending, in question or rejected, with the cell and the fix.
 
 Nothing is repaired in silence, nothing is written: the caller records `Check.results` when `Check.ok`.
 """
@@ -134,7 +134,7 @@ class _Kept:
             draft.replicate,
             draft.conditions,
         )
-        return CheckedRow(draft.row.number, Status.ACCEPTED, (), result)
+        return CheckedRow(draft.row.number, Status.ACCEPTED if said else Status.PENDING, (), result)
 
     def _compared(self, draft: Draft, metric: str, value: Value) -> tuple[list[Problem], bool]:
         """A question when something else is known, and whether the value is new."""

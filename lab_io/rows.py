@@ -137,7 +137,7 @@ class Reader:
         return cell_text(cell)
 
     def _fractions(self, draft: Draft, headings: Mapping[str, Heading]) -> dict[str, float] | None:
-        """Fractions in their columns, zeros left out; None when all cells are empty or any is wrong."""
+        """Fractions in the order of the spec, zeros left out; None when all cells are empty or any is wrong."""
         before = draft.findings + draft.marks
         numbers = {e: n for e, h in headings.items() if (n := self._number(draft, h)) is not None}
         fractions, bare = {}, True
@@ -161,7 +161,8 @@ class Reader:
             self.ask(draft, heading.index, what, fix)
             return None
         try:
-            return normalised(fractions)
+            found = normalised(fractions)
+            return {element: found[element] for element in self.expect.elements if element in found}
         except CellError as error:
             self._note(draft, heading, error)
             return None

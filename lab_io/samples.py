@@ -68,7 +68,8 @@ class Samples:
         columns = [c.name for c in self.expect.columns if c.name in stated]
         apart += [name for name in columns if _differ(stated[name], known.get(name))]
         if apart:
-            was, says = (", ".join(f"{n} {_told(d.get(n, 0.0))}" for n in apart) for d in (known, stated))
+            units = {c.name: c.unit for c in self.expect.columns}
+            was, says = (", ".join(f"{n} {_told(d.get(n, 0.0), units.get(n))}" for n in apart) for d in (known, stated))
             fix = "correct the row; if something else was made, give it a label of its own"
             raise CellError(f"{label} was to have {was}, the row says {says}", fix)
 
@@ -131,5 +132,5 @@ def _differ(one: float | str, other: float | str | None) -> bool:
     return abs(one - other) > SAME_NUMBER * max(abs(one), abs(other))
 
 
-def _told(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}"
+def _told(value: float | str, unit: str | None) -> str:
+    return value if isinstance(value, str) else f"{value:.4g} {unit or ''}".rstrip()

@@ -104,7 +104,7 @@ class CheckedRow:
     problems: tuple[Problem, ...] = ()
     """Of this row alone; what concerns a whole column is said once, in `Check.table`."""
     result: Result | None = None
-    """For accepted rows."""
+    """For accepted rows, and for pending ones, which bring nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,12 @@ class Check:
     @property
     def ok(self) -> bool:
         """Whether nothing asks or is refused, so that all of it may be recorded."""
-        return not self.problems and all(r.status in (Status.ACCEPTED, Status.SKIPPED) for r in self.rows)
+        return not self.problems and not any(r.status in (Status.QUESTION, Status.REJECTED) for r in self.rows)
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing at all was measured: no row has a value, a measured composition or an outcome."""
+        return all(r.status is Status.PENDING for r in self.rows)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -132,8 +137,8 @@ class Check:
     @property
     def results(self) -> tuple[Result, ...]:
         """Of all accepted rows, in the order of the table."""
-        return tuple(row.result for row in self.rows if row.result is not None)
+        return tuple(row.result for row in self.rows if row.result is not None and row.status is Status.ACCEPTED)
 
     def summary(self) -> dict[str, int]:
-        """Rows by status: `{"accepted": 18, "skipped": 0, "question": 1, "rejected": 1}`."""
+        """Rows by status: `{"accepted": 18, "skipped": 0, "pending": 0, "question": 1, "rejected": 1}`."""
         return {str(status): sum(r.status is status for r in self.rows) for status in Status}

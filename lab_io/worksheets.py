@@ -41,7 +41,8 @@ class WorksheetRow:
     predictions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Metric -> `{"median": 263.0, "intervals": {"0.8": {"lower": 240.0, "upper": 290.0}}}`, in the metric's unit; an
     interval without ends is left empty."""
-    notes: str = ""
+    cost: float | None = None
+    """Of making it, in the unit of the worksheet; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Worksheet:
     """Other design columns."""
     metrics: tuple[Metric, ...] = ()
     """What is to be measured."""
+    cost_unit: str | None = None
+    """Of costs; None where they are not counted."""
     rows: tuple[WorksheetRow, ...] = ()
 
 
@@ -93,6 +96,8 @@ def _table(worksheet: Worksheet) -> list[list[str | float | None]]:
         header.append(_with_unit(f"predicted {metric.name}", metric.unit))
         for level in levels[metric.name]:
             header += [_with_unit(f"predicted {metric.name} {level:.0%} {end}", metric.unit) for end in ("from", "to")]
+    priced = worksheet.cost_unit is not None
+    header += [_with_unit("planned cost", worksheet.cost_unit)] * priced
     header += [_with_unit(m.name, m.unit) for m in worksheet.metrics]
     header += ["status", "failure_mode", "notes"]
     table: list[list[str | float | None]] = [[escaped(name) for name in header]]
@@ -106,7 +111,7 @@ def _table(worksheet: Worksheet) -> list[list[str | float | None]]:
             intervals = {float(k): v for k, v in expected.get("intervals", {}).items()}
             for level in levels[metric.name]:
                 cells += [intervals.get(level, {}).get(end) for end in ("lower", "upper")]
-        cells += [None] * (len(worksheet.metrics) + 2) + [row.notes or None]
+        cells += [row.cost] * priced + [None] * (len(worksheet.metrics) + 3)
         table.append([escaped(c) if isinstance(c, str) else c for c in cells])
     return table
 
@@ -134,10 +139,11 @@ def _json(worksheet: Worksheet) -> bytes:
             "candidate": row.candidate,
             "design": _design(worksheet, row),
             "predictions": {name: dict(expected) for name, expected in row.predictions.items()},
+            "planned_cost": {"value": row.cost, "unit": worksheet.cost_unit} if worksheet.cost_unit else None,
             "results": {m.name: {"value": None, "unit": m.unit} for m in worksheet.metrics},
             "status": None,
             "failure_mode": None,
-            "notes": row.notes,
+            "notes": None,
         }
         for row in worksheet.rows
     ]
@@ -182,6 +188,7 @@ def _xlsx(worksheet: Worksheet, table: list[list[str | float | None]]) -> bytes:
         ("batch", worksheet.batch),
         ("how to fill in", "Write results into the yellow columns of the sheet batch, in the unit of the header."),
         ("", "Leave a cell empty when there is no value yet; write failed and a failure_mode when a sample failed."),
+        ("", "The column notes is yours: what you write there is kept with the results."),
     )
     for number, (name, text) in enumerate(notes, start=1):
         _set(about.cell(number, 1), name)

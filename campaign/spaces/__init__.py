@@ -10,7 +10,7 @@ from pydantic import Field
 
 from campaign.files import read_inside
 from campaign.grammar import Choice
-from campaign.spaces.base import Space, SpaceSpec, variables
+from campaign.spaces.base import Space, SpaceSpec, ordered, units, variables
 from campaign.spaces.cost import Estimate, estimate
 from campaign.spaces.grid import CompositionGrid, GridSpace
 from campaign.spaces.process import Process, ProcessSpace
@@ -46,7 +46,9 @@ __all__ = [
     "TableSpace",
     "build_space",
     "estimate",
+    "ordered",
     "read_sources",
+    "units",
     "variables",
 ]
 

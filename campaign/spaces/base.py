@@ -117,6 +117,17 @@ def variables(space: Space) -> tuple[str, ...]:
     return (*space.components, *(column.name for column in space.side_columns()))
 
 
+def units(space: Space) -> dict[str, str]:
+    """Number column -> its unit; plain numbers are left out."""
+    return {column.name: column.unit for column in space.side_columns() if column.unit}
+
+
+def ordered(design: Design, space: Space) -> dict[str, float | str]:
+    """The same design in the order of the spec, whatever the order in which it was typed or stored."""
+    names = variables(space)
+    return {n: design[n] for n in names if n in design} | {n: v for n, v in design.items() if n not in names}
+
+
 class SpaceSpec(Frozen, ABC):
     """What a user writes under `space:`. A new kind of space is one file with one of these and its Space."""
 
@@ -191,7 +202,7 @@ def fractions_of(design: Design, components: Sequence[str]) -> dict[str, float]:
         wrong.append(Problem(listed(list(design)), f"the fractions sum to {total:.4g}, not to 1", sum_fix(total)))
     if wrong:
         raise InvalidInput(wrong)
-    return {name: x / total for name, x in fractions.items()}
+    return {name: fractions[name] / total for name in components if name in fractions}
 
 
 def sum_fix(total: float) -> str:

@@ -34,7 +34,6 @@ def start(
 def status(campaign: Name, db: Db = None, as_json: Json = False) -> None:
     """Say in one line where a campaign stands, and what to do next."""
     from campaign import Campaign
-    from campaign.sentences import formula
     from campaign.status import state_line
 
     found = Campaign.open(campaign, db=db).status()
@@ -43,7 +42,7 @@ def status(campaign: Name, db: Db = None, as_json: Json = False) -> None:
         return
     say(f"{campaign}: {state_line(found)}")
     for veto in found["vetoes"]:
-        say(f"vetoed: {formula(veto['design'])} ({veto['reason']})")
+        say(f"vetoed: {veto['formula']} ({veto['reason']})")
     say(f"next: {found['next']}")
     say(f"stop: {found['stopping']['advice']}")
     for rule in found["stopping"]["rules"]:
@@ -124,7 +123,8 @@ def recommend(
 
 
 def _show(batch: RecommendedBatch) -> None:
-    from campaign.sentences import formula, interval_text
+    from campaign.formulas import formula
+    from campaign.sentences import interval_text
     from campaign.words import quantity
 
     what = "open since before" if batch.repeated else "recorded" if batch.recorded else "not recorded"
@@ -152,7 +152,7 @@ def _show(batch: RecommendedBatch) -> None:
             cells.append(f"{100 * expected['probability_of_beating']:.0f} %")
         paid = r.rationale.get("cost", {}).get("value")
         cells += ["" if paid is None else quantity(paid) for _ in priced]
-        rows.add_row(r.label, formula(r.design), *cells, str(r.rationale.get("role", "")))
+        rows.add_row(r.label, formula(r.design, batch.space), *cells, str(r.rationale.get("role", "")))
     console().print(rows)
     if batch.recorded and batch.items:
         say(f"why: siteloop explain {batch.batch.campaign} {batch.items[0].label}")
@@ -172,8 +172,9 @@ def explain(
     from campaign import Campaign
     from campaign.cards import card
 
-    found = Campaign.open(campaign, db=db).explain(sample_id)
-    shown: dict[str, Any] = card(found)
+    opened = Campaign.open(campaign, db=db)
+    found = opened.explain(sample_id)
+    shown: dict[str, Any] = card(found, opened.state.space)
     if as_json:
         emit(shown)
         return

@@ -73,12 +73,14 @@ def table(*columns: str) -> Table:
 
 @contextmanager
 def stages(seconds: float) -> Iterator[Callable[[str], None]]:
-    """Report work that is longer than two seconds on stderr, stage by stage, with the time left as estimated.
+    """Report work that is longer than two seconds on stderr, stage by stage, with the time so far.
+
+    How long the rest takes is said by those stages that know it.
 
     What an interruption has to say of it, such as what is kept, is reported too.
 
     Args:
-        seconds: estimate for the whole.
+        seconds: estimate for the whole; long work is reported from its first stage on.
     """
     begun = time.monotonic()
     told = begun - SLOW_SECONDS if seconds > SLOW_SECONDS else begun
@@ -87,7 +89,7 @@ def stages(seconds: float) -> Iterator[Callable[[str], None]]:
         nonlocal told
         now = time.monotonic()
         if now - told >= SLOW_SECONDS:  # at most one line in two seconds, however fine the stages are
-            note(f"{name} ... ({now - begun:.0f} s so far, about {max(seconds - now + begun, 1):.0f} s left)")
+            note(f"{name} ... ({now - begun:.0f} s so far)")
             told = now
 
     try:

@@ -69,7 +69,8 @@ def _show_model(name: str, model: Mapping[str, Any]) -> None:
         for each in model["importance"]:
             clear = abs(each["direction"]) > each["change"] / 2
             way = ("rises" if each["direction"] > 0 else "falls") if clear else "rises and falls"
-            rows.add_row(each["name"], f"{each['step']:.3g}", f"{each['change']:.3g}", way if each["change"] else "")
+            by = quantity(each["step"], each["unit"])
+            rows.add_row(each["name"], by, f"{each['change']:.3g}", way if each["change"] else "")
         console().print(rows)
     rows = table("worst predicted", "measured>", "predicted unseen>", "interval")
     for each in model["scatter"][:WORST]:
@@ -87,7 +88,8 @@ def whatif(
         list[str],
         typer.Argument(
             metavar="DESIGN...",
-            help="Ni=0.3 Fe=0.7; several: 'Ni=0.3 Fe=0.7' 'Ni=0.5 Fe=0.5'; or a .csv, .xlsx or .json file.",
+            help="Ni0.3Fe0.7 or Ni=0.3 Fe=0.7, further columns as T=300; on slabs decoration='Ti@M1 Zn@M2';"
+            " several: 'Ni0.3 Fe0.7' 'Ni0.5 Fe0.5'; or a label (b1-03), or a .csv, .xlsx or .json file.",
         ),
     ],
     db: Db = None,
@@ -96,12 +98,12 @@ def whatif(
     """Say what is believed of a design, in the space or not, beside the best measured. Nothing is recorded."""
     from campaign import Campaign
     from campaign.spaces import estimate
-    from campaign.typed import columns_of, read_designs
+    from campaign.typed import read_designs
 
     opened = Campaign.open(campaign, db=db)
-    state = opened.state
-    typed = read_designs(designs, columns_of(state.space))
-    with stages(estimate(state.space).seconds) as stage:
+    space = opened.state.space
+    typed = read_designs(designs, space)
+    with stages(estimate(space).seconds) as stage:
         found = opened.whatif(typed, stage=stage)
     if as_json:
         emit(found)

@@ -32,6 +32,7 @@ def ingest(
     """Check a table of results row by row; with --commit, record it. Nothing is repaired silently."""
     from campaign import Campaign
     from campaign.record import read
+    from campaign.words import listed
 
     opened = Campaign.open(campaign, db=db, by=by)
     reading = read(file, mapping=_pairs("--map", column), units=_pairs("--unit", unit), sheet=sheet)
@@ -45,7 +46,7 @@ def ingest(
         else:
             opened.ingest(reading, commit=True)
     if as_json:
-        done = commit and checked.ok and not before
+        done = commit and checked.ok and bool(checked.results) and not before
         emit(_as_json(checked) | {"committed": done, "recorded_before": before})
     elif before:
         say("these very bytes were recorded before; there is nothing to do")
@@ -53,6 +54,10 @@ def ingest(
         _show(checked)
     if not checked.ok and not before:
         note("nothing was recorded: put right what is listed, or answer by --map and --unit")
+        raise typer.Exit(InvalidInput.exit_code)
+    if checked.blank and not before:
+        wanted = listed([metric.name for metric in opened.state.metrics], "or")
+        note(f"nothing was measured, so nothing is recorded: fill in {wanted}, or write failed as status")
         raise typer.Exit(InvalidInput.exit_code)
     if not commit:
         note("nothing was recorded: this was a dry run, `--commit` records it")

@@ -34,8 +34,8 @@ ALONE = 32
 """Fewer missing structures than this are encoded without worker processes, which take seconds to start."""
 
 Cache = MutableMapping[str, Tensor]
-Progress = Callable[[int, int | None], None]
-"""Told how many structures are done, those found in the cache included, and of how many, None if that is unknown."""
+Progress = Callable[[int, int | None, int], None]
+"""Told how many structures are done, of how many (None if that is unknown), and how many were not in the cache."""
 Which = Literal["all", "sublattice", "dopants", "surface", "near"]
 
 
@@ -85,24 +85,24 @@ def stream_sites(
         raise ValueError(f"workers must be at least 1, not {workers}")
     total = len(structures) if isinstance(structures, Sized) else None
     rest = iter(structures)
-    done = 0
+    done = new = 0
 
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
+    def advance(found: int, encoded: int) -> None:
+        nonlocal done, new
+        done, new = done + found + encoded, new + encoded
         if progress is not None:
-            progress(done, total)
+            progress(done, total, new)
 
     def store(part: dict[str, Tensor]) -> None:
         cache.update(part)
-        advance(len(part))
+        advance(0, len(part))
 
     name = potential.name
     with _Crew(potential, workers) as crew:
         while batch := list(islice(rest, BATCH)):
             keys = [hashlib.sha256(f"{structure_key(s)} {name}".encode()).hexdigest() for s in batch]
             missing = {key: s for key, s in zip(keys, batch, strict=True) if key not in cache}
-            advance(len(batch) - len(missing))
+            advance(len(batch) - len(missing), 0)
             crew.encode(missing, store)
             known = dict(zip(keys, batch, strict=True))
             again: dict[str, Tensor] = {}

@@ -64,7 +64,8 @@ class SiteEncoder:
 
         Args:
             X: their numbers.
-            progress: told how many structures are done, and of how many if all candidates have as many as the first.
+            progress: told how many structures are done, of how many if all candidates have as many as the first, and
+                how many of them were not in the cache.
 
         Raises:
             ValueError: as of a call.
@@ -96,7 +97,7 @@ class SiteEncoder:
 
     def _of_all(self, numbers: Sequence[int], progress: Progress) -> Progress:
         total = len(numbers) * len(self.structures(numbers[0]))
-        return lambda done, _: progress(done, max(done, total))
+        return lambda done, _, new: progress(done, max(done, total), new)
 
     @property
     def energies(self) -> dict[int, float]:

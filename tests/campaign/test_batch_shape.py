@@ -8,6 +8,7 @@ import yaml
 
 from campaign import Campaign
 from campaign.sentences import sentences
+from campaign.shared import filling
 from db.errors import InvalidInput
 
 
@@ -55,6 +56,22 @@ def test_a_batch_shares_its_temperature(furnace, n):
     assert len(batch) == 4
     assert len({r.design["T"] for r in batch}) == 1
     assert len({r.candidate for r in batch}) == 4
+
+
+def test_space_filling_batches_take_every_temperature_in_turn(furnace):
+    campaign = furnace(0)
+    found = [campaign.recommend(more=True)[0].design["T"] for _ in range(8)]
+    assert set(found[:4]) == set(found[4:]) == {300, 400, 500, 600}
+
+
+def test_a_temperature_with_too_few_candidates_is_left_for_later(furnace):
+    campaign = furnace(0)
+    space = campaign.state.space
+    X = space.X(np.arange(space.count))
+    few = np.flatnonzero((X[:, 2] != 600) | (X[:, 0] > 0.9))  # two of 600
+    taken = X[X[:, 2] != 600][::3]
+    assert (space.X(filling(space, ["T"], few, taken, size=4))[:, 2] != 600).all()
+    assert (space.X(filling(space, ["T"], few, taken, size=2))[:, 2] == 600).all()
 
 
 def test_pinned_items_settle_the_temperature(furnace):

@@ -73,7 +73,8 @@ def test_the_account_follows_the_ledger_and_is_shown(start):
     assert told["pending"] == pytest.approx(sum(prices[1:]))
     assert "EUR spent" in state_line(campaign.status())
     assert any(line.startswith("It costs") for line in sentences(batch[0]))
-    assert worksheet(campaign.state, batch).rows[0].notes.startswith("It costs")
+    sheet = worksheet(campaign.state, batch)
+    assert (sheet.cost_unit, sheet.rows[0].cost) == ("EUR", batch[0].rationale["cost"]["value"])
     assert "cost (EUR)" in batch.to_frame().columns
 
 
@@ -124,6 +125,10 @@ def test_costs_of_a_table_and_of_its_settings(tmp_path):
         ({"cost": {"unit": "EUR", "precursors": {"Ni": 1}}}, "mass of a sample"),
         ({"cost": COST, "acquisition": "UCB"}, "divided by a cost"),
         ({"budget": {"cost": 5}}, "no `cost:`"),
+        ({"budget": {"cost": "5 EUR"}}, "budget.cost: there is no `cost:`"),
+        ({"cost": COST, "budget": {"cost": "5 USD"}}, "budget.cost: '5 USD' is not in EUR"),
+        ({"cost": COST, "budget": {"cost": "-5 EUR"}}, "budget.cost: '-5 EUR' is not a number above 0"),
+        ({"cost": COST | {"sample": -1}, "budget": {"cost": "5 EUR"}}, "cost.sample"),
     ],
 )
 def test_costs_that_cannot_be_counted_are_refused(start, changes, what):
@@ -134,3 +139,5 @@ def test_costs_that_cannot_be_counted_are_refused(start, changes, what):
 def test_a_spec_with_costs_reads_back():
     spec = load_spec(spec_of(cost=COST, budget={"cost": 60}))
     assert load_spec(spec.resolved()) == spec
+    assert load_spec(spec_of(cost=COST, budget={"cost": "60 EUR"})) == spec
+    assert load_spec(spec_of(cost={"unit": "h", "sample": 1}, budget={"cost": "2 day"})).budget.cost == 48

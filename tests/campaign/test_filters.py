@@ -166,7 +166,7 @@ def test_annotations_are_on_the_card_and_change_no_choice(start: Any) -> None:
     plain, noted = start(8).recommend(), start(8, filters=rules).recommend()
     assert [r.design for r in plain] == [r.design for r in noted]
     for r in noted:
-        shown = card(r)
+        shown = card(r, noted.space)
         assert [v["rule"] for v in shown["filters"]] == ["excluded_elements", "charge_balance", "ionic_radius_mismatch"]
         excluded, balance, radius = shown["filters"]
         assert excluded["passed"] == (not {"Fe", "Co"} & r.design.keys())

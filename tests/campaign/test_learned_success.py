@@ -69,7 +69,7 @@ def test_without_failures_nothing_changes_bit_for_bit(start: Any, n_failed: int)
     assert told(batches[0]) == told(batches[1])
     assert batches[0].notes == batches[1].notes
     assert batches[0].batch.settings == batches[1].batch.settings
-    assert card(batches[0][0])["success"] is None
+    assert card(batches[0][0], batches[0].space)["success"] is None
 
 
 @pytest.mark.parametrize("mode", ["instrument failure", "Spilt on the bench", "power cut", "film lost"])
@@ -104,7 +104,7 @@ def test_beyond_a_boundary_success_is_less_likely_and_the_card_says_so(start: An
     settings = batch.batch.settings["success"]
     assert settings["made"] + settings["failed"] == 24
     for r in batch:
-        found = card(r)
+        found = card(r, batch.space)
         where = state.space.locate(r.design)
         assert found["success"]["probability"] == pytest.approx(p[where], abs=1e-9)
         assert any("Made successfully with probability" in line for line in found["text"])
@@ -130,7 +130,7 @@ def test_what_is_unlikely_to_be_made_comes_last_and_says_so(start: Any) -> None:
     assert late == sorted(late)
     assert 0 < sum(late) < len(late)
     for r, is_late in zip(batch, late, strict=True):
-        assert any("comes after all others" in text for text in card(r)["text"]) == is_late
+        assert any("comes after all others" in text for text in card(r, batch.space)["text"]) == is_late
 
 
 def test_minimising_and_maximising_the_mirror_image_are_the_same(start: Any) -> None:
@@ -171,7 +171,8 @@ def test_it_stands_beside_constraints(start: Any) -> None:
     cost = ["cost", *("" if ",failed," in row else "1.5" for row in rows[1:])]
     rows = [f"{row},{value}" for row, value in zip(rows, cost, strict=True)]
     campaign.ingest("\n".join(rows).encode(), name="history.csv", commit=True)
-    found = card(campaign.recommend()[0])
+    batch = campaign.recommend()
+    found = card(batch[0], batch.space)
     assert found["feasibility"]["constraints"].keys() == {"cost"}
     assert 0 < found["success"]["probability"] < 1
 

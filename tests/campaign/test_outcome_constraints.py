@@ -121,12 +121,12 @@ def test_a_card_says_how_likely_it_is_to_be_feasible(start: Any) -> None:
     campaign.ingest(rows, name="history.csv", commit=True)
     batch = campaign.recommend()
     for r in batch:
-        found = card(r)["feasibility"]
+        found = card(r, batch.space)["feasibility"]
         each = found["constraints"]
         assert found["all"] == pytest.approx(each["decay"]["probability"] * each["cost"]["probability"])
         assert each["decay"]["max"] == 30
         assert each["decay"]["source"] == "measured"
-        text = " ".join(card(r)["text"])
+        text = " ".join(card(r, batch.space)["text"])
         assert "P(feasible)" in text
         assert "P(meets all constraints)" in text
         assert {"decay", "cost"} <= campaign.state.batches[0].settings["models"].keys()
@@ -202,13 +202,13 @@ def test_what_is_unlikely_to_be_feasible_comes_last_and_says_so(start: Any) -> N
     assert 0 < sum(late) < len(late)
     for r, is_late in zip(batch, late, strict=True):
         assert (r.rationale["feasibility"]["constraints"]["decay"]["probability"] < 0.9) == is_late
-        assert any("comes after all others" in text for text in card(r)["text"]) == is_late
+        assert any("comes after all others" in text for text in card(r, batch.space)["text"]) == is_late
 
 
 def test_an_unknown_constraint_does_not_weigh_and_is_told(start: Any) -> None:
     batch = start(8, outcome_constraints=[STABLE], explain="none").recommend()
     assert any("decay: too little is known" in note for note in batch.notes)
-    assert card(batch[0])["feasibility"] is None
+    assert card(batch[0], batch.space)["feasibility"] is None
 
 
 @pytest.mark.parametrize("acquisition", ["qLogEI", "UCB", "Thompson", "greedy", "max_variance"])
@@ -245,7 +245,7 @@ def test_computed_labels_come_from_their_file_and_from_nowhere_else(computed: An
     assert seen[0].value == pytest.approx(decay(seen[0].sample.design) * 0.002, abs=1e-6)
     assert not set(state.tried()) - {s.candidate for s in state.samples}  # a label is no sample
     batch = campaign.recommend()
-    assert card(batch[0])["feasibility"]["constraints"]["hull"]["source"] == "computed"
+    assert card(batch[0], batch.space)["feasibility"]["constraints"]["hull"]["source"] == "computed"
     made = [(r.label, r.design) for r in batch]
     campaign.ingest(table(made, **{"loss (mV)": truth}), name="b1.csv", commit=True)
     assert not campaign.state.pending  # nothing computed is awaited from the lab

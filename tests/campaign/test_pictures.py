@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
 from campaign import views
+from campaign.leaders import crossed, led
 from campaign.pictures import DPI, WIDTH, picture_html, picture_png
 from campaign.scene import NAMED, Look, scene
 
@@ -190,6 +191,24 @@ def test_names_beside_a_view_never_overlap_and_stay_inside(wanted, step):
     assert (np.diff(places) >= step - 1e-9).all()
     assert places[0] >= step / 2 - 1e-9
     assert places[-1] <= 10 - step / 2 + 1e-9
+
+
+def test_a_line_runs_over_no_other_named_disc_where_there_is_room():
+    centres = np.array([[2.0, 0.0], [4.0, 0.0], [6.0, 0.0]])
+    radii = np.full(3, 0.6)
+    narrow, wide = (np.array([[0.0, y] for y in heights]) for heights in ((-0.3, 0.3), (-0.3, 2.5)))
+    kept = led(centres, radii, [0, 1], [narrow, wide])
+    assert kept.tolist() == [[0.0, -0.3], [0.0, 2.5]]
+    lines = list(zip(centres[[0, 1]], led(centres, radii, [0, 1], [narrow]), strict=True))
+    assert not crossed(*lines[0], *lines[1])  # where there is none, lines at least do not cross
+
+
+@given(st.lists(st.tuples(st.floats(1, 9), st.floats(0, 9)), min_size=2, max_size=6, unique=True))
+def test_every_name_has_a_place_of_its_own(sites):
+    centres, group = np.array(sites), list(range(len(sites)))
+    places = np.array([[0.0, 1.5 * i] for i in group])
+    found = led(centres, np.full(len(sites), 0.1), group, [places])
+    assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, places.tolist()))
 
 
 def test_drawing_libraries_are_loaded_only_to_draw():

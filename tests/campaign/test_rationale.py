@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small_campaign import history, results
 
 from campaign.belief import believe
 from campaign.rationale import attention, directions, distances, domain, expectation, explain, swap
+from campaign.sentences import sentences
 
 
 @pytest.fixture
@@ -110,9 +112,10 @@ def test_distance_is_the_fraction_that_differs(start):
 
 
 def test_a_substitution_in_words():
-    assert swap({"Ni": 0.5, "Fe": 0.5}, {"Ni": 0.4, "Fe": 0.6}) == "0.1 Ni -> Fe"
-    assert swap({"Ni": 0.5, "Mn": 0.1}, {"Ni": 0.5, "Ce": 0.1}) == "0.1 Mn -> Ce"
-    assert swap({"T": 300.0, "solvent": "DMF"}, {"T": 300.0, "solvent": "DMSO"}) == "solvent: DMF -> DMSO"
+    assert swap({"Ni": 0.5, "Fe": 0.5}, {"Ni": 0.4, "Fe": 0.6}, {}) == "0.1 Ni -> Fe"
+    assert swap({"Ni": 0.5, "Mn": 0.1}, {"Ni": 0.5, "Ce": 0.1}, {}) == "0.1 Mn -> Ce"
+    assert swap({"T": 300.0, "solvent": "DMF"}, {"T": 300.0, "solvent": "DMSO"}, {"T": "K"}) == "solvent: DMF -> DMSO"
+    assert swap({"T": 300.0}, {"T": 350.0}, {"T": "K"}) == "T: 300 K -> 350 K"
 
 
 def test_a_gaussian_process_shows_no_attention(believed):
@@ -178,3 +181,16 @@ def test_a_word_that_was_never_measured_lies_outside(tmp_path):
     filled = [",".join([*(cells := line.split(","))[:at], "5", *cells[at + 1 :]]) for line in lines]
     campaign.ingest("\n".join([header, *filled]).encode(), name="b.csv", commit=True)
     assert campaign.state.pending == ()
+
+
+def test_a_noise_floor_says_where_it_is_from(start):
+    def told(campaign):
+        return next(line for line in sentences(campaign.recommend(1)[0]) if line.startswith("Probability"))
+
+    campaign = start(8)
+    assert "own estimate of the noise, for nothing was measured twice" in told(campaign)
+    label, design = history(campaign, 8)[0]
+    campaign.ingest(results([(f"{label}-again", design)]), name="again.csv", commit=True)
+    assert "own estimate of the noise, with 1 repeat measured" in told(campaign)
+    stated = start(8, objectives=[{"name": "loss", "goal": "minimize", "unit": "mV", "noise_floor": 8}])
+    assert "by at least 8 mV, the noise floor of the spec; it" in told(stated)

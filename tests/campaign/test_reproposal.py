@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from small_campaign import results
 
-from campaign.decisions import parsed
+from campaign.formulas import formula, parsed
 from campaign.propose import propose
 from campaign.request import Request
-from campaign.sentences import formula, sentences
+from campaign.sentences import sentences
 from campaign.worksheet import worksheet
 from db.errors import InvalidInput
 
@@ -58,7 +58,7 @@ def test_a_pin_counts_as_pending_for_the_rest(start):
 def test_a_veto_lasts_until_it_is_lifted(start):
     campaign = start()
     first = campaign.recommend()
-    campaign.veto("b1-01", formula(first[1].design), reason="toxic")
+    campaign.veto("b1-01", formula(first[1].design, first.space), reason="toxic")
     state = campaign.state
     assert labels(state.pending) == ["b1-03"]
     assert {v["reason"] for v in campaign.status()["vetoes"]} == {"toxic"}
@@ -145,4 +145,4 @@ def test_a_design_reads_back_as_it_is_shown(start):
     space = start(0).state.space
     for index in range(0, space.count, 7):
         design = space.candidate(index).design
-        assert space.design_candidate(parsed(space, formula(design))).id == space.candidate(index).id
+        assert space.design_candidate(parsed(space, formula(design, space))).id == space.candidate(index).id

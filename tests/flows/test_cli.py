@@ -71,6 +71,20 @@ def test_a_worksheet_can_be_written_again(plate):
     assert plate("worksheet", "oer-plate", "--batch", "7", "-o", "no.csv").code == 3
 
 
+def test_a_sheet_without_results_brings_nothing_and_says_what_is_pending(plate):
+    plate("recommend", "oer-plate", "-n", "2", "-o", "b1.xlsx")
+    before = plate("log", "oer-plate").out
+    for options in ([], ["--commit"], ["--commit", "--json"]):
+        said = plate("ingest", "oer-plate", "b1.xlsx", *options)
+        assert said.code == 3
+        assert "nothing was measured" in said.err
+        assert "accepted" not in said.out or said.json["summary"]["accepted"] == 0
+    assert said.json["committed"] is False
+    assert said.json["still_pending"] == ["b1-01", "b1-02"]
+    assert "2 pending" in plate("ingest", "oer-plate", "b1.xlsx").out
+    assert plate("log", "oer-plate").out == before
+
+
 def test_a_target_that_cannot_be_written_stops_before_anything_is_recorded(plate):
     for name in ("b.pdf", "nowhere/b.csv"):
         assert plate("recommend", "oer-plate", "-o", name).code == 3

@@ -49,7 +49,7 @@ def test_whatif_compares_designs_and_records_nothing(plate):
     [
         (["whatif", "oer-plate"], 2, ["DESIGN"]),
         (["whatif", "oer-plate", "Ni=0.5", "Xx=0.5"], 3, ["Xx", "Fix:"]),
-        (["whatif", "oer-plate", "Ni"], 3, ["COLUMN=VALUE"]),
+        (["whatif", "oer-plate", "nickel"], 3, ["no label", "a design of this space is `Ni"]),
         (["whatif", "oer-plate", "Ni=0.5"], 3, ["sum to 0.5"]),
         (["diagnose", "oer-plat"], 3, ["oer-plate"]),
     ],

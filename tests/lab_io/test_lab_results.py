@@ -236,7 +236,10 @@ def test_outcomes_other_than_a_value() -> None:
         ("old", "300", "void", "spill", "", ""),
     )
     assert checked.ok
-    assert [r.status for r in checked.results] == ["failed", "pending", "void"]
+    assert statuses(checked) == ["accepted", "pending", "accepted"]
+    assert [r.status for r in checked.results] == ["failed", "void"]
+    assert not checked.blank
+    assert check(header, ("b1-02", "", "", "", "mk", "")).blank
     assert checked.results[0].failure_mode == "film gone"
     assert checked.results[0].conditions == {"operator": "mk", "measured_at": "2026-05-03"}
     assert checked.still_pending == ("b1-02",)
@@ -308,7 +311,7 @@ def test_design_columns_with_units_and_categories() -> None:
     assert checked.results[1].design == {"anneal_T": pytest.approx(1173.15), "medium": "water"}
     assert checked.results[0].values["uts"].value == pytest.approx(1100)
     conflict = check(header, ("b1-01", 800, "water", 1.1), expect=ROUTE)
-    assert "anneal_T 1273, medium air" in said(conflict)
+    assert "anneal_T 1273 K, medium air" in said(conflict)
     partial = check(("sample_id", "medium", "uts (MPa)"), ("z", "air", 900), expect=ROUTE)
     assert "states no anneal_T" in said(partial)
 
@@ -334,7 +337,7 @@ def test_every_problem_is_told_at_once() -> None:
         ("avg", "", "", 263, ""),
     )
     assert {p.where for p in checked.problems} == {f"r.csv, {a}" for a in ("E1", "B2", "D2", "B3", "A4")}
-    assert checked.summary() == {"accepted": 0, "skipped": 0, "question": 2, "rejected": 1}
+    assert checked.summary() == {"accepted": 0, "skipped": 0, "pending": 0, "question": 2, "rejected": 1}
 
 
 def test_typed_labels_of_a_workbook_are_text() -> None:

@@ -36,9 +36,10 @@ SHEET = Worksheet(
     elements=EXPECT.elements,
     columns=COLUMNS,
     metrics=METRICS,
+    cost_unit="EUR",
     rows=(
-        WorksheetRow("b1-01", 1, "Ni0.5Fe0.5", DESIGNS["b1-01"], PREDICTIONS, "near the best"),
-        WorksheetRow("=b1-02", 2, "Co0.333Fe0.667", DESIGNS["=b1-02"], PREDICTIONS, "@home"),
+        WorksheetRow("b1-01", 1, "Ni0.5Fe0.5", DESIGNS["b1-01"], PREDICTIONS, 12.5),
+        WorksheetRow("=b1-02", 2, "Co0.333Fe0.667", DESIGNS["=b1-02"], PREDICTIONS),
     ),
 )
 
@@ -50,9 +51,9 @@ def verify(checked: Check) -> None:
     assert one.design == DESIGNS["b1-01"]
     assert one.values["overpotential"].value == 271.5
     assert one.values["score"].value == 3
-    assert one.conditions == {"notes": "near the best"}
+    assert one.conditions == {"notes": "smells of nickel"}
     assert (two.status, two.failure_mode) == ("failed", "film gone")
-    assert two.conditions == {"notes": "@home"}
+    assert two.conditions == {}
     assert checked.still_pending == ()
     assert checked.notices == ()
 
@@ -61,6 +62,7 @@ def filled_csv(decimal: str, separator: str) -> bytes:
     rows = list(csv.reader(io.StringIO(render(SHEET, "csv").decode("utf-8-sig"), newline="")))
     at = {name: i for i, name in enumerate(rows[0])}
     rows[1][at["overpotential (mV)"]], rows[1][at["score"]] = "271.5", "3"
+    rows[1][at["notes"]] = "smells of nickel"
     rows[2][at["status"]], rows[2][at["failure_mode"]] = "failed", "film gone"
     texts = (at["sample_id"], at["candidate"])
     for row in rows[1:]:
@@ -81,6 +83,7 @@ def test_a_filled_workbook_comes_back() -> None:
     at = {cell.value: cell.column for cell in sheet[1]}
     sheet.cell(2, at["overpotential (mV)"], 271.5)
     sheet.cell(2, at["score"], 3)
+    sheet.cell(2, at["notes"], "smells of nickel")
     sheet.cell(3, at["status"], "failed")
     sheet.cell(3, at["failure_mode"], "film gone")
     file = io.BytesIO()
@@ -92,7 +95,9 @@ def test_a_filled_workbook_comes_back() -> None:
 def test_an_empty_worksheet_is_all_pending(kind: str) -> None:
     checked = check_results(read_table(render(SHEET, kind), f"b1.{kind}"), EXPECT)
     assert checked.ok, checked.problems
-    assert [r.status for r in checked.results] == ["pending", "pending"]
+    assert checked.blank
+    assert [r.result.conditions for r in checked.rows if r.result] == [{}, {}]  # nothing of ours in the lab's columns
+    assert checked.notices == ()
     assert checked.still_pending == ("=b1-02", "b1-01")
 
 
@@ -125,6 +130,8 @@ def test_json_holds_everything_as_it_is() -> None:
     assert row["sample_id"] == "=b1-02"
     assert row["design"] == {"Ni": 0.0, "Fe": 2 / 3, "Co": 1 / 3, "anneal_T": 1073.5, "medium": "-water"}
     assert row["predictions"]["overpotential"]["median"] == 263.25
+    assert [r["planned_cost"] for r in document["rows"]] == [{"value": v, "unit": "EUR"} for v in (12.5, None)]
+    assert row["notes"] is None
     assert row["results"]["overpotential"] == {"value": None, "unit": "mV"}
 
 
@@ -136,7 +143,7 @@ def test_other_formats_are_refused() -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
 def test_no_text_can_run_as_a_formula(text: str) -> None:
     assert not escaped(text).startswith(("=", "+", "-", "@", "\t", "\r", "\0"))
-    sheet = Worksheet("c", 1, rows=(WorksheetRow("s1", 1, text, {}, notes=text),))
+    sheet = Worksheet("c", 1, rows=(WorksheetRow("s1", 1, text, {}),))
     for kind in ("csv", "xlsx"):
         table = read_table(render(sheet, kind), f"b.{kind}")
         assert table.rows[0].cells[0] == "s1"

@@ -138,8 +138,8 @@ def test_duplicates_and_what_was_encoded_before_are_not_encoded_again():
     first = encode_sites(structures[:7] * 3, potential, cache, progress=lambda *now: seen.append(now))
     assert len(potential.calls) == 7
     assert equal(first[:7], first[14:])
-    assert seen[-1] == (21, 21)
-    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (21, 21, 7)
+    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
     again = encode_sites(structures, potential, cache)
     assert len(potential.calls) == 12
     assert equal(again, encode_sites(structures, Distances(), {}))
@@ -169,7 +169,8 @@ def test_workers_give_the_same_and_keep_what_is_done_when_one_fails():
     assert equal(encode_sites(structures, Distances(), {}, workers=1), list(resumed))
     assert len(potential.calls) <= 49 - 8
     assert structure_key(structures[24]) in potential.calls
-    assert seen[-1] == (49, None)
+    assert seen[0][2] == 0  # what was found is not counted as encoded
+    assert seen[-1] == (49, None, 49 - seen[0][0])
 
 
 def test_a_worker_that_dies_is_told_of():
