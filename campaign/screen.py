@@ -257,6 +257,7 @@ def _lead(
         [state.revision, *([] if only is None else ["only"]), count, whole, PIECE, version("siteloop")],
         [[recipe_hash(b.choice.recipe), b.choice.fitted.data_hash, b.choice.fitted.seed] for b in belief.all],
         [bound.__dict__ for bound in belief.bounds],
+        [c.success.data_hash for c in belief.classified],
         list(about),
     )
     one = isinstance(state.space, StructureSpace)  # what they are encoded to is in memory once
