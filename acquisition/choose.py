@@ -110,10 +110,10 @@ def choose(
     waiting = pending.squeeze(-1).long().tolist()
     if acquisition == "max_variance":
         return _max_variance(feasible, q, waiting, noise_variance, len(goals))
+    if seeking:
+        return Selection(*seek(feasible, q, waiting))
     if acquisition == "KG":
         return Selection(*knowledge_gradient(feasible, q, waiting, noise_variance, goals, seed))
-    if constraints and best_observed == -torch.inf:
-        return Selection(*seek(feasible, q, waiting))
     if acquisition == "Thompson":
         return _thompson(feasible, q, goals)
     if acquisition == "greedy":
