@@ -106,7 +106,7 @@ def choose(
             pool.settle(observed.squeeze(-1).long().tolist(), len(goals) + j, bound.low + 1)
     feasible = Feasibility(pool, n, constraints, late, prices, purse)
     seeking = bool(constraints) and best_observed == -torch.inf
-    feasible = costed(feasible, costs, cost_power, acquisition=acquisition, objectives=len(goals), seeking=seeking)
+    feasible = costed(feasible, costs, cost_power, acquisition=acquisition, seeking=seeking)
     waiting = pending.squeeze(-1).long().tolist()
     if acquisition == "max_variance":
         return _max_variance(feasible, q, waiting, noise_variance, len(goals))
