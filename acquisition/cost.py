@@ -68,6 +68,7 @@ def costed(
         feasible.after,
         feasible.prices,
         feasible.purse,
+        feasible.given,
         costs=costs,
         power=power,
         logarithmic=not variance,
