@@ -134,8 +134,8 @@ def replay(
             for r, row in zip(batch, rows, strict=True):
                 order.append(row)
                 for name, value in zip(names, plate.measured(row), strict=True):
-                    ends = stored_interval(r.prediction, name, spec.intervals.levels[0]) or (None, None)
-                    forward.append(Forward(len(order), value, *ends, objective=name))
+                    lower, upper = stored_interval(r.prediction, name, spec.intervals.levels[0]) or (None, None)
+                    forward.append(Forward(len(order), value, lower, upper, name))
             models = batch.batch.settings.get("models", {})
             recipes += [models.get(name, {}).get("recipe", "none") for name in names]
             progress(len(order))

@@ -109,8 +109,9 @@ def _show(found: dict[str, Any], replays: list[Replay]) -> None:
     )
     for name, text in words.items():
         rows.add_row(text, *(_figure(found[who][name]) for who in ("siteloop", "random")))
-    for after in _moments(len(volume["share"]["random"])) if volume else ():
-        shares = [f"{volume['share'][who][after - 1]:.3g}" for who in ("siteloop", "random")]
+    curves: dict[str, list[float]] = volume["share"] if volume else {}
+    for after in _moments(len(curves["random"])) if curves else ():
+        shares = [f"{curves[who][after - 1]:.3g}" for who in ("siteloop", "random")]
         rows.add_row(f"share found after {after} experiments", *shares)
     console().print(rows)
     never, runs = found["never_found"]["random"], RANDOM_SEEDS
