@@ -55,6 +55,7 @@ def choose(
     cost_power: float = 1.0,
     prices: Tensor | None = None,
     purse: float = torch.inf,
+    given: Sequence[int] | None = None,
 ) -> Selection:
     """Choose `q` distinct rows of a pool, jointly and around the pending ones.
 
@@ -87,6 +88,7 @@ def choose(
         cost_power: of the costs, see `acquisition.cost`.
         prices: of the candidates, `n`, nan where unknown: what is paid, whether or not a pick is weighed by it.
         purse: what the batch may cost; what is beyond the rest of it comes after all others.
+        given: `q` rows to take in this order, whatever else is better, for their values; None to choose.
 
     Raises:
         ValueError: the acquisition is unknown or cannot be divided by a cost, or the pool is empty.
@@ -104,16 +106,16 @@ def choose(
     for j, bound in enumerate(constraints):
         if bound.settled and bound.low is not None:
             pool.settle(observed.squeeze(-1).long().tolist(), len(goals) + j, bound.low + 1)
-    feasible = Feasibility(pool, n, constraints, late, prices, purse)
+    feasible = Feasibility(pool, n, constraints, late, prices, purse, given)
     seeking = bool(constraints) and best_observed == -torch.inf
-    feasible = costed(feasible, costs, cost_power, acquisition=acquisition, objectives=len(goals), seeking=seeking)
+    feasible = costed(feasible, costs, cost_power, acquisition=acquisition, seeking=seeking)
     waiting = pending.squeeze(-1).long().tolist()
     if acquisition == "max_variance":
         return _max_variance(feasible, q, waiting, noise_variance, len(goals))
+    if seeking:
+        return Selection(*seek(feasible, q, waiting))
     if acquisition == "KG":
         return Selection(*knowledge_gradient(feasible, q, waiting, noise_variance, goals, seed))
-    if constraints and best_observed == -torch.inf:
-        return Selection(*seek(feasible, q, waiting))
     if acquisition == "Thompson":
         return _thompson(feasible, q, goals)
     if acquisition == "greedy":

@@ -10,7 +10,7 @@ from torch import Tensor
 from acquisition.feasibility import Feasibility
 
 LOGARITHMIC = ("portfolio", "qLogEI", "qLogNEI", "KG")
-"""Acquisitions whose values are logarithms of a gain."""
+"""Acquisitions whose values are logarithms of a gain; of several objectives, of a gain in hypervolume."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Costed(Feasibility):
 
 
 def costed(
-    feasible: Feasibility, costs: Tensor | None, power: float, *, acquisition: str, objectives: int, seeking: bool
+    feasible: Feasibility, costs: Tensor | None, power: float, *, acquisition: str, seeking: bool
 ) -> Feasibility:
     """The constraints of a pool, with costs where there are any.
 
@@ -48,20 +48,19 @@ def costed(
         costs: of each candidate, `n`; None for a choice that does not look at them.
         power: of the cost; 0 for a choice that does not look at them either.
         acquisition: one of `acquisition.choose.ACQUISITIONS`.
-        objectives: how many there are.
         seeking: nothing feasible is known, so that the probability of feasibility is what is chosen by.
 
     Raises:
         ValueError: a cost is not above zero, or the acquisition has no ratio scale, so that dividing it by a cost means
-            nothing: upper bounds, scores, and the hypervolume as BoTorch optimises it.
+            nothing: upper bounds and scores.
     """
     if costs is None or power == 0:
         return feasible
     if not bool((costs > 0).all()):
         raise ValueError("every cost must be above zero; candidates that cost nothing need a small cost")
     variance = acquisition == "max_variance"
-    if not (variance or seeking or (acquisition in LOGARITHMIC and objectives == 1)):
-        raise ValueError(f"{acquisition} of {objectives} objective(s) cannot be divided by a cost")
+    if not (variance or seeking or acquisition in LOGARITHMIC):
+        raise ValueError(f"{acquisition} cannot be divided by a cost")
     return Costed(
         feasible.pool,
         feasible.n,
@@ -69,6 +68,7 @@ def costed(
         feasible.after,
         feasible.prices,
         feasible.purse,
+        feasible.given,
         costs=costs,
         power=power,
         logarithmic=not variance,

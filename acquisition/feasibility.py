@@ -96,6 +96,7 @@ class Feasibility:
         after: candidates that come after all others whatever their bounds say, bool `n`; none if left out.
         prices: what each candidate costs, `n`, nan where it is unknown; None where that does not matter.
         purse: what a batch may cost in all; candidates that exceed what its picks leave of it come last.
+        given: the rows of a batch that is chosen already, in order, to be valued as it is; None to choose.
     """
 
     pool: CachedPool
@@ -104,6 +105,7 @@ class Feasibility:
     after: Tensor | None = None
     prices: Tensor | None = None
     purse: float = math.inf
+    given: Sequence[int] | None = None
     _late: Tensor = field(init=False, repr=False)
     _log_probability: Tensor = field(init=False, repr=False)
 
@@ -177,6 +179,8 @@ class Feasibility:
 
         Before them come those that a batch could have paid before its picks, and can no more.
         """
+        if self.given is not None:
+            return self.given[len(picked)]
         left = torch.ones(self.n, dtype=torch.bool)
         left[list(picked)] = False
         early = left & ~self.late

@@ -28,7 +28,7 @@ def load(plate: str) -> Any:
     content = lent("data", f"{plate}.csv").read_bytes()
     columns = (*PLATES[plate], "overpotential")
     space = build_space(spec.space)
-    return spec, load_plate(space, spec.objectives[0], content, f"{plate}.csv", columns=columns, unit="V")
+    return spec, load_plate(space, spec.objectives, content, f"{plate}.csv", columns=columns, unit="V")
 
 
 def run(job: tuple[str, int, int]) -> tuple[str, Any, float]:

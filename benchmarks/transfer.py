@@ -59,7 +59,7 @@ def run(job: tuple[str, str, int, int]) -> dict[str, Any]:
         space = build_space(spec.space)
         content = lent("data", f"{plate}.csv").read_bytes()
         columns = (*PLATES[plate], "overpotential")
-        measured = load_plate(space, spec.objectives[0], content, f"{plate}.csv", columns=columns, unit="V")
+        measured = load_plate(space, spec.objectives, content, f"{plate}.csv", columns=columns, unit="V")
         protocol = Protocol(initial=10 if start == "cold" else 0, budget=budget)
         done = replay(spec, folder, measured, seed=seed, protocol=protocol)
     return {

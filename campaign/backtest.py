@@ -7,7 +7,7 @@ import io
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -41,18 +41,15 @@ class Protocol:
         """Whether a replay can run like this.
 
         Raises:
-            UsageError: nothing would be left to recommend, or the spec has several objectives.
+            UsageError: nothing would be left to recommend, or the spec has outcome constraints.
         """
         found = []
         if self.initial >= min(self.budget, len(plate)):
             limit = min(self.budget, len(plate))
             what = f"{self.initial} initial experiments leave nothing of {limit} to recommend"
             found.append(Problem("--initial", what, f"use less than {limit}, or a larger --budget or table"))
-        if len(spec.objectives) > 1:
-            what = f"a replay follows one objective, the spec has {len(spec.objectives)}"
-            found.append(Problem("spec, objectives", what, "write a spec with the one to replay"))
         if spec.outcome_constraints:
-            what = "a replay follows one objective, and the spec has outcome constraints"
+            what = "a replay follows objectives, and the spec has outcome constraints, whose values it does not read"
             found.append(Problem("spec, outcome_constraints", what, "write a spec without them to replay"))
         if found:
             raise UsageError(found)
@@ -67,6 +64,8 @@ class Forward:
     value: float
     lower: float | None
     upper: float | None
+    objective: str = ""
+    """Which one it is of."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +78,11 @@ class Replay:
     forward: list[Forward]
     """Every recommendation, with its interval at the spec's first level."""
     recipes: list[str]
-    """Recipe of each round."""
+    """Recipe of each round, objective by objective."""
     scores: dict[str, float]
     """Figures of `plate.score`."""
     regret: list[float]
-    """Regret after each experiment."""
+    """`plate.regret` after each experiment."""
 
 
 def replay(
@@ -110,7 +109,7 @@ def replay(
         UsageError: as `Protocol.check`.
     """
     protocol.check(spec, plate)
-    objective = spec.objectives[0]
+    names = [o.name for o in spec.objectives]
     batch_only: dict[str, Any] = {"seed": seed, "explain": "none", "batch": {"size": protocol.batch}}
     batch_only["stop"] = dict.fromkeys(Stop.model_fields)  # a replay goes on to the end of its budget
     changed = CampaignSpec.model_validate(spec.resolved() | batch_only)
@@ -134,9 +133,11 @@ def replay(
             _measure(campaign, {r.label: r.design for r in batch}, plate, rows)
             for r, row in zip(batch, rows, strict=True):
                 order.append(row)
-                ends = stored_interval(r.prediction, objective.name, spec.intervals.levels[0]) or (None, None)
-                forward.append(Forward(len(order), float(plate.values[row]), *ends))
-            recipes.append(batch.batch.settings.get("models", {}).get(objective.name, {}).get("recipe", "none"))
+                for name, value in zip(names, plate.measured(row), strict=True):
+                    lower, upper = stored_interval(r.prediction, name, spec.intervals.levels[0]) or (None, None)
+                    forward.append(Forward(len(order), value, lower, upper, name))
+            models = batch.batch.settings.get("models", {})
+            recipes += [models.get(name, {}).get("recipe", "none") for name in names]
             progress(len(order))
     return Replay(seed, order, forward, recipes, score(plate, order, protocol.initial), regret(plate, order))
 
@@ -144,14 +145,13 @@ def replay(
 def _measure(campaign: Campaign, made: Mapping[str, Mapping[str, Any]], plate: Plate, rows: Sequence[int]) -> None:
     """Hand values in as a table of results, as a lab would."""
     state = campaign.state
-    objective, columns = state.objectives[0], variables(state.space)
+    columns = variables(state.space)
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(
-        ["sample_id", *columns, f"{objective.name} ({objective.unit})" if objective.unit else objective.name]
-    )
+    heads = [f"{o.name} ({o.unit})" if o.unit else o.name for o in state.objectives]
+    writer.writerow(["sample_id", *columns, *heads])
     for (label, design), row in zip(made.items(), rows, strict=True):
-        writer.writerow([label, *(design.get(c, 0) for c in columns), repr(float(plate.values[row]))])
+        writer.writerow([label, *(design.get(c, 0) for c in columns), *map(repr, plate.measured(row))])
     campaign.ingest(text.getvalue().encode(), name="replay.csv", commit=True)
 
 
@@ -160,16 +160,17 @@ def summarise(plate: Plate, replays: Sequence[Replay], protocol: Protocol, level
 
     Returns:
         Plain values: per figure of `plate.score` its mean and standard error for siteloop and for `RANDOM_SEEDS` random
-        campaigns, how many never found any of the best 1 % (each counts as one more than the budget), the acceleration
-        (ratio of the mean experiments to the first of the best 1 %), and `coverage`.
+        campaigns, how many never came to the `first` (each counts as one more than the budget), the acceleration (ratio
+        of the mean experiments to it), and `coverage`. Of several objectives `coverage` holds one under each name, and
+        `volume` where the hypervolume is counted from and the mean share that is found after each experiment.
     """
     mine = [r.scores for r in replays]
-    chance = [
-        score(plate, random_order(plate, initial=protocol.initial, budget=protocol.budget, seed=s), protocol.initial)
-        for s in range(RANDOM_SEEDS)
-    ]
+    sizes = {"initial": protocol.initial, "budget": protocol.budget}
+    orders = [random_order(plate, **sizes, seed=s) for s in range(RANDOM_SEEDS)]
+    chance = [score(plate, order, protocol.initial) for order in orders]
     figures = ("first", "found", "regret")
-    never = {who: sum(s["found"] == 0 for s in scores) for who, scores in (("siteloop", mine), ("random", chance))}
+    most = min(protocol.budget, len(plate))
+    never = {who: sum(s["first"] > most for s in scores) for who, scores in (("siteloop", mine), ("random", chance))}
     ours = {name: _mean([m[name] for m in mine]) for name in figures}
     theirs = {name: _mean([c[name] for c in chance]) for name in figures}
     return {
@@ -181,8 +182,24 @@ def summarise(plate: Plate, replays: Sequence[Replay], protocol: Protocol, level
         "random": theirs,
         "never_found": never,
         "acceleration": theirs["first"]["mean"] / ours["first"]["mean"],
-        "coverage": coverage(replays, level),
-    }
+        "coverage": coverage(replays, level) if plate.volume is None else _each(replays, level),
+    } | _volume(plate, replays, orders)
+
+
+def _volume(plate: Plate, replays: Sequence[Replay], orders: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """The hypervolume found over experiments, for several objectives."""
+    if plate.volume is None:
+        return {}
+    curves = {"siteloop": [r.order for r in replays], "random": orders}
+    shares = {who: np.mean([plate.volume.shares(o) for o in each], axis=0).tolist() for who, each in curves.items()}
+    return {"volume": {"whole": plate.volume.whole, "reference": dict(plate.volume.reference), "share": shares}}
+
+
+def _each(replays: Sequence[Replay], level: float) -> dict[str, Any]:
+    """The coverage of each objective."""
+    names = dict.fromkeys(f.objective for r in replays for f in r.forward)
+    only = {n: [replace(r, forward=[f for f in r.forward if f.objective == n]) for r in replays] for n in names}
+    return {name: coverage(each, level) for name, each in only.items()}
 
 
 def _mean(values: Sequence[float]) -> dict[str, Any]:

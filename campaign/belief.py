@@ -20,6 +20,8 @@ from torch import Tensor
 
 from acquisition.feasibility import Bound
 from acquisition.objectives import Goal
+from campaign.answers import AnswerBelief, believe_answer, two_sided
+from campaign.classified import Classified
 from campaign.encoding import encode_ahead, encoder_of
 from campaign.lessons import Lesson, lessons, with_lessons
 from campaign.model_spec import RecipeModel
@@ -209,11 +211,16 @@ class ObjectiveBelief:
 
 @dataclass(frozen=True)
 class ConstraintBelief:
-    """What is believed about an outcome constraint."""
+    """What is believed about an outcome constraint that is a number."""
 
     constraint: OutcomeConstraint
     believed: ObjectiveBelief
     """Its metric, as if it were an objective."""
+
+    @property
+    def model(self) -> Model:
+        """The noise-free value over designs, oriented as `bound`."""
+        return self.believed.model
 
     @property
     def bound(self) -> Bound:
@@ -230,6 +237,10 @@ class ConstraintBelief:
             sd = posterior.variance.clamp_min(0).sqrt()
             return self.bound.log_probability(posterior.mean, sd).exp().reshape(len(X)).numpy()
 
+    def eligible(self, X: Array) -> NDArray[np.bool_]:
+        """Whether designs `n x d` meet it rather than not, `n`."""
+        return self.probability(X) >= 0.5
+
 
 def as_objective(constraint: OutcomeConstraint) -> Objective:
     """The objective whose surrogate a constraint is believed with: only its orientation, name and unit matter."""
@@ -242,15 +253,30 @@ class Belief:
     """What is believed about all objectives and constraints."""
 
     objectives: tuple[ObjectiveBelief, ...]
-    constraints: tuple[ConstraintBelief, ...] = ()
+    constraints: tuple[ConstraintBelief | AnswerBelief, ...] = ()
     """Those of which enough is known to learn from."""
     success: SuccessBelief | None = None
     """Which designs can be made; None where nothing is known of that."""
 
     @property
+    def quantities(self) -> tuple[ConstraintBelief, ...]:
+        """The constraints that are numbers."""
+        return tuple(c for c in self.constraints if isinstance(c, ConstraintBelief))
+
+    @property
+    def answers(self) -> tuple[AnswerBelief, ...]:
+        """The constraints that are yes or no."""
+        return tuple(c for c in self.constraints if isinstance(c, AnswerBelief))
+
+    @property
     def all(self) -> tuple[ObjectiveBelief, ...]:
-        """The objectives, then the constraints: one for each output of the model but that of success."""
-        return (*self.objectives, *(c.believed for c in self.constraints))
+        """The objectives, then the constraints that are numbers: what has a value."""
+        return (*self.objectives, *(c.believed for c in self.quantities))
+
+    @property
+    def classified(self) -> tuple[Classified, ...]:
+        """What is yes or no: constraints, then success."""
+        return (*self.answers, *([self.success] if self.success else []))
 
     @property
     def bounds(self) -> list[Bound]:
@@ -263,17 +289,13 @@ class Belief:
 
     def likely(self, X: Array) -> NDArray[np.bool_]:
         """Whether designs `n x d` meet every constraint, and are made, with the least probabilities, `n`."""
-        met = self._meet(X, [c.constraint.min_probability for c in self.constraints])
+        late = [c.probability(X) < c.constraint.min_probability for c in self.constraints]
+        met = ~np.any([np.zeros(len(X), dtype=bool), *late], axis=0)
         return met & self.success.likely(X) if self.success else met
 
     def eligible(self, X: Array) -> NDArray[np.bool_]:
         """Whether designs `n x d` may be the incumbent, `n`: each constraint is met rather than not."""
-        return self._meet(X, [0.5] * len(self.constraints))
-
-    def _meet(self, X: Array, least: Sequence[float]) -> NDArray[np.bool_]:
-        if not self.constraints:
-            return np.ones(len(X), dtype=bool)
-        return np.all(self.feasibility(X) >= np.array(least), axis=1)
+        return np.all([np.ones(len(X), dtype=bool), *(c.eligible(X) for c in self.constraints)], axis=0)
 
     def best_measured(self) -> float:
         """Best measured score of the first objective among the eligible designs; -inf where none is."""
@@ -290,7 +312,7 @@ class Belief:
     @property
     def model(self) -> Model:
         """One BoTorch model with an output per objective, then one per constraint and, last, one for success."""
-        models = [b.model for b in self.all] + ([self.success.model] if self.success else [])
+        models = [b.model for b in (*self.objectives, *self.constraints, *([self.success] if self.success else []))]
         return models[0] if len(models) == 1 else ModelList(*models)
 
     @property
@@ -313,9 +335,13 @@ def learnable(state: State) -> bool:
     return all(_enough(state, objective.name) for objective in state.objectives)
 
 
-def unlearnt(state: State) -> list[str]:
+def unlearnt(state: State) -> list[OutcomeConstraint]:
     """The constraints of which too little is known to fit a surrogate; they cannot weigh on a choice yet."""
-    return [c.name for c in state.constraints if not _enough(state, c.name)]
+    return [c for c in state.constraints if c.learned and not _tells(state, c)]
+
+
+def _tells(state: State, constraint: OutcomeConstraint) -> bool:
+    return two_sided(state, constraint) if constraint.boolean else _enough(state, constraint.name)
 
 
 def _enough(state: State, metric: str) -> bool:
@@ -332,13 +358,15 @@ def believe(state: State, *, seed: int, stage: Callable[[str], None] = lambda _:
         stage: called with a name when a stage begins.
     """
     objectives = tuple(_believe(state, objective, seed, stage) for objective in state.objectives)
-    skipped = unlearnt(state)
+    encode, skipped = objectives[0].encode, unlearnt(state)
     constraints = tuple(
-        ConstraintBelief(c, _believe(state, as_objective(c), seed, stage))
+        believe_answer(state, c, encode)
+        if c.boolean
+        else ConstraintBelief(c, _believe(state, as_objective(c), seed, stage))
         for c in state.constraints
-        if c.name not in skipped
+        if c.learned and c not in skipped
     )
-    return Belief(objectives, constraints, believe_success(state, objectives[0].encode))
+    return Belief(objectives, constraints, believe_success(state, encode))
 
 
 def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str], None]) -> ObjectiveBelief:

@@ -259,11 +259,16 @@ def payable(state: State, indices: Ints, beside: Sequence[Design] = ()) -> tuple
         indices: of the candidates.
         beside: what else the batch has, its controls; what it takes over is counted by itself.
     """
+    limit = purse(state, beside)
+    return None if limit is None or state.costs is None else (state.costs.of_candidates(indices), limit)
+
+
+def purse(state: State, beside: Sequence[Design] = ()) -> float | None:
+    """What the next batch may cost in all, with `beside` paid; None without a budget. Arguments as `payable`."""
     model, told = state.costs, account(state)
     if model is None or told is None or told.budget is None:
         return None
-    due = math.fsum(_known([model.of_design(design) for design in beside]))
-    return model.of_candidates(indices), told.left - model.costs.batch - due
+    return told.left - model.costs.batch - math.fsum(_known([model.of_design(design) for design in beside]))
 
 
 def batch_notes(state: State, designs: Sequence[Design]) -> list[str]:

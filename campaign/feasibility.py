@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from campaign.answers import AnswerBelief
 from campaign.belief import Array, Belief, ConstraintBelief
 
 
@@ -21,9 +22,10 @@ def feasibility(belief: Belief, X: Array, strata: Sequence[str]) -> list[dict[st
         Per candidate: `all`, the probability of meeting every constraint (the surrogates are independent of one
         another); `late`, the constraints met with less than their least probability, for which it comes after all
         others; and per constraint its unit, limits and source, median, mean and sd of the noise-free value, intervals
-        by level, and the probability of meeting it.
+        by level, and the probability of meeting it; of a boolean, the answer that is wanted, the numbers of both
+        answers that it was learned from, source and probability.
     """
-    found = [_expected(c, X, strata) for c in belief.constraints]
+    found = [c.told(X) if isinstance(c, AnswerBelief) else _expected(c, X, strata) for c in belief.constraints]
     rows = []
     for i in range(len(X)):
         each = {c.constraint.name: expected[i] for c, expected in zip(belief.constraints, found, strict=True)}

@@ -127,7 +127,7 @@ def _rows(
     metric = history.metrics.get(objective.name, objective.name)
     known: dict[str, Objective | OutcomeConstraint] = {}
     if earlier is not None:
-        known = {o.name: o for o in earlier.objectives} | {c.name: c for c in earlier.constraints}
+        known = {o.name: o for o in earlier.objectives} | {c.name: c for c in earlier.constraints if not c.boolean}
     if earlier is None or metric not in known:
         if objective.name in history.metrics:
             fix = choices(metric, list(known)) if known else "correct the name"

@@ -9,13 +9,13 @@ from campaign.costs import cost_model
 from campaign.designs import refuse_strangers
 from campaign.encoding import check_encoder
 from campaign.filters import Sieve
-from campaign.outcomes import OutcomeConstraint
+from campaign.outcomes import OutcomeConstraint, metric_of
 from campaign.spaces import Space
 from campaign.spec import CampaignSpec, check_space
 from db.errors import InvalidInput, Problem
 from db.records import Candidate
 from lab_io.results import check_results
-from lab_io.schema import Expectation, Metric
+from lab_io.schema import Expectation
 from lab_io.tables import read_table
 
 
@@ -82,7 +82,7 @@ def read_labels(spec: CampaignSpec, space: Space, files: Mapping[str, bytes]) ->
     expect = Expectation(
         elements=space.components,
         columns=space.side_columns(),
-        metrics=tuple(Metric(c.name, c.unit or None) for c in wanted),
+        metrics=tuple(metric_of(c) for c in wanted),
     )
     checked = refuse_strangers(check_results(table, expect, mapping=in_file), space, table_spec.file)
     if not checked.ok:

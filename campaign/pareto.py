@@ -127,7 +127,8 @@ def measured_front(state: State) -> Front | None:
     stated = tuple(o.reference_point is not None for o in objectives)
     inferred = infer_reference(scores).tolist()
     reference = tuple(
-        o.reference_point if o.reference_point is not None else _value(o, inferred[j]) for j, o in enumerate(objectives)
+        value_of(o, score) if o.reference_point is None else o.reference_point
+        for o, score in zip(objectives, inferred, strict=True)
     )
     return Front(
         objectives=objectives,
@@ -139,7 +140,7 @@ def measured_front(state: State) -> Front | None:
     )
 
 
-def _value(objective: Objective, score: float) -> float:
+def value_of(objective: Objective, score: float) -> float:
     """A value of a score, in the user's unit; for a matched objective the one above its target."""
     if objective.target is not None:
         return objective.target + (objective.tolerance or 0.0) - score

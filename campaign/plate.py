@@ -1,5 +1,7 @@
 """A finished experiment to replay on, and the figures by which a replay is judged.
 
+Of several objectives they are those of `campaign.plate_volume`, and of one:
+
 The best 1 % is the ceil(0.01 n) best candidates, ties included. Regret is (best so far - optimum) / (median - optimum).
 """
 
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from campaign.plate_volume import Volume
 from campaign.spaces import Space, variables
 from campaign.spec import Objective
 from db.errors import InvalidInput, Problem
@@ -29,21 +32,28 @@ class Plate:
     indices: NDArray[np.int64]
     """Candidates with a value, in the order of the file."""
     values: Array
-    """Of each, in the objective's unit, replicates averaged."""
+    """Of each, in the objective's unit, replicates averaged, `n`; of several objectives `n x m`."""
     unmeasured: int
     """Candidates of the space without a value."""
     outside: int
     """Rows of the file that lie outside the space."""
     losses: Array
-    """Of each, smaller is better: the values, negated, or their distances to the target."""
+    """Of each, smaller is better: the values, negated, or their distances to the target; as `values`."""
+    volume: Volume | None = None
+    """Of several objectives: the hypervolume that is to be found."""
 
     def __len__(self) -> int:
         return len(self.indices)
 
+    def measured(self, row: int) -> list[float]:
+        """The values of a candidate, one an objective."""
+        found: list[float] = self.values[row : row + 1].ravel().tolist()
+        return found
+
 
 def load_plate(
     space: Space,
-    objective: Objective,
+    objectives: Sequence[Objective],
     content: bytes,
     name: str,
     *,
@@ -54,14 +64,15 @@ def load_plate(
 
     Args:
         space: whose candidates were measured.
-        objective: whose value the table holds.
+        objectives: whose values the table holds.
         content: of a CSV file or spreadsheet.
         name: of the file, for messages.
         columns: names of the columns, for a file without a header.
-        unit: of the value column, if the file does not say.
+        unit: of the values of a single objective, if the file does not say.
 
     Raises:
-        InvalidInput: it is no table, a column or the unit is missing, cells are no numbers, or no row is in the space.
+        InvalidInput: it is no table, a column or the unit is missing, cells are no numbers, no row is in the space, or
+            nothing is better than the reference point of several objectives.
     """
     if columns:
         content = ",".join(columns).encode() + b"\n" + content
@@ -69,19 +80,16 @@ def load_plate(
     shift = 1 if columns else 0  # rows are called by their number in the file
     split = [split_header(cell) for cell in table.header]
     names = [s[0] for s in split]
-    needed = (*variables(space), objective.name)
+    needed = (*variables(space), *(o.name for o in objectives))
     if missing := [c for c in needed if c not in names]:
         what = f"there is no column {', '.join(missing)}; the columns are {', '.join(names)}"
         fix = f"name the columns of a file without a header: `--columns {','.join(needed)}`"
         raise InvalidInput(Problem(name, what, fix))
     at = {column: names.index(column) for column in needed}
-    given = unit or split[at[objective.name]][1]
-    if objective.unit and not given:
-        what = f"nothing says in which unit {objective.name} is"
-        raise InvalidInput(Problem(name, what, f"write `{objective.name} ({objective.unit})` in the header, or --unit"))
+    given = _units(objectives, [split[at[o.name]][1] for o in objectives], unit, name)
     words = {column.name for column in space.side_columns() if column.kind == "category"}
     problems: list[Problem] = []
-    found: dict[int, list[float]] = {}
+    found: dict[int, list[list[float]]] = {}
     outside = 0
     for row in table.rows:
         cells = {column: cell_text(row.cells[at[column]]).strip() for column in needed}
@@ -92,27 +100,60 @@ def load_plate(
             )
             continue
         try:
-            value = convert(float(cells.pop(objective.name)), given or "", objective.unit)
+            values = [
+                convert(float(cells.pop(o.name)), of or "", o.unit) for o, of in zip(objectives, given, strict=True)
+            ]
         except CellError as error:
             raise InvalidInput(Problem(name, error.what, error.fix)) from None
         index = space.locate(cells)
         if index is None:
             outside += 1
         else:
-            found.setdefault(index, []).append(value)
+            found.setdefault(index, []).append(values)
     if problems:
         raise InvalidInput(problems)
     if not found:
         what = f"none of its {outside} rows lies in the space"
         raise InvalidInput(Problem(name, what, "check the columns, the elements and the divisions"))
-    values = np.array([np.mean(v) for v in found.values()])
+    table_of = np.array([np.mean(v, axis=0) for v in found.values()])
+    losses = np.array([[o.loss(v) for o, v in zip(objectives, row, strict=True)] for row in table_of.tolist()])
+    several = len(objectives) > 1
+    volume = Volume.of(losses, objectives) if several else None
+    if volume is not None and volume.whole <= 0:
+        what = "nothing of it is better than the reference point in every objective"
+        raise InvalidInput(Problem(name, what, "write reference points that are just not worth having, or none"))
     return Plate(
         indices=np.array(list(found), dtype=np.int64),
-        values=values,
+        values=table_of if several else table_of[:, 0],
         unmeasured=space.count - len(found),
         outside=outside,
-        losses=np.array([objective.loss(v) for v in values]),
+        losses=losses if several else losses[:, 0],
+        volume=volume,
     )
+
+
+def _units(
+    objectives: Sequence[Objective], headers: Sequence[str | None], unit: str | None, name: str
+) -> list[str | None]:
+    """The unit in which each objective is given.
+
+    Raises:
+        InvalidInput: nothing says, or one unit is stated for several objectives.
+    """
+    if unit and len(objectives) > 1:
+        fix = "write each unit in the header of its column, such as `uts (MPa)`"
+        raise InvalidInput(Problem("--unit", f"one unit cannot be that of {len(objectives)} objectives", fix))
+    given = [unit or header for header in headers]
+    problems = [
+        Problem(
+            name, f"nothing says which unit {o.name} is in", f"write `{o.name} ({o.unit})` in the header, or --unit"
+        )
+        for o, of in zip(objectives, given, strict=True)
+        if o.unit and not of
+    ]
+    if problems:
+        raise InvalidInput(problems)
+    return given
 
 
 def _is_number(text: str) -> bool:
@@ -132,8 +173,11 @@ def score(plate: Plate, order: Sequence[int], initial: int) -> dict[str, float]:
 
     Returns:
         `first`: experiments to the first of the best 1 % (one more than there were if it never came); `found`: fraction
-        of the best 1 % found; `regret`: mean regret over the experiments after the initial ones.
+        of the best 1 % found; `regret`: mean regret over the experiments after the initial ones. Of several objectives,
+        the figures of `Volume.score`.
     """
+    if plate.volume is not None:
+        return plate.volume.score(order, initial)
     y = plate.losses
     threshold = np.sort(y)[math.ceil(0.01 * len(y)) - 1]
     top = set(np.flatnonzero(y <= threshold).tolist())
@@ -146,7 +190,12 @@ def score(plate: Plate, order: Sequence[int], initial: int) -> dict[str, float]:
 
 
 def regret(plate: Plate, order: Sequence[int]) -> list[float]:
-    """Regret after each experiment: 0 at the optimum, 1 at the median of the plate."""
+    """Regret after each experiment: 0 at the optimum, 1 at the median of the plate.
+
+    Of several objectives, the share of the hypervolume that is not found yet.
+    """
+    if plate.volume is not None:
+        return [1 - share for share in plate.volume.shares(order)]
     y = plate.losses
     span = float(np.median(y) - y.min()) or 1.0
     return ((np.minimum.accumulate(y[list(order)]) - y.min()) / span).tolist()

@@ -16,7 +16,7 @@ from acquisition.shared import in_one_setting
 from campaign.beginning import begin, learnt
 from campaign.belief import Belief, believe, learnable
 from campaign.cards import RecommendedBatch
-from campaign.continuous import refined
+from campaign.continuous import refined, valued
 from campaign.costs import batch_notes, payable, weighed
 from campaign.decisions import VETO_STATED
 from campaign.encoding import encode_ahead
@@ -398,20 +398,23 @@ def _chosen(
     acquisition, measured = state.spec.acquisition, measured_front(state)
     pending = np.array([state.space.x_of(r.design) for r in state.awaited]).reshape(-1, len(state.space.columns))
     groups = torch.from_numpy(settings(state.space, shared, state.space.X(indices))) if shared else None
+    options: dict[str, Any] = {
+        "acquisition": acquisition.type,
+        "goals": belief.goals,
+        "X_observed": belief.observed(),
+        "best_observed": belief.best_measured(),
+        "seed": seed,
+        "X_pending": torch.from_numpy(pending),
+        "beta": getattr(acquisition, "beta", 4.0),
+        "noise_variance": [b.noise_variance() for b in belief.objectives],
+        "constraints": belief.bounds,
+        "reference": measured.origin if measured else None,
+    }
     selection = in_one_setting(choose, groups)(
         belief.model,
         torch.from_numpy(state.space.X(indices)),
         max(wanted, 1),  # of a batch of pins alone nothing of it is taken
-        acquisition=acquisition.type,
-        goals=belief.goals,
-        X_observed=belief.observed(),
-        best_observed=belief.best_measured(),
-        seed=seed,
-        X_pending=torch.from_numpy(pending),
-        beta=getattr(acquisition, "beta", 4.0),
-        noise_variance=[b.noise_variance() for b in belief.objectives],
-        constraints=belief.bounds,
-        reference=measured.origin if measured else None,
+        **options,
         late=torch.from_numpy(unmeasured(state, belief, indices)),
         **_costs(state, indices, controls),
     )
@@ -421,7 +424,12 @@ def _chosen(
     grid = [state.space.candidate(int(indices[row])) for row in selection.rows]
     weights = weighed(state, indices)
     power = 0.0 if weights is None else weights[1]
-    found, moves = refined(state, belief, grid, pending, seed, power)
+    beside = [c.design for c in (*controls, *(repeat for repeat, _ in repeated))]
+    found, moves = refined(state, belief, grid, pending, seed, power, beside)
+    if found != grid:
+        designs = np.stack([state.space.x_of(c.design) for c in found])
+        values = valued(belief, state.space.X(indices), selection.rows, designs, options)
+        selection = Selection(selection.rows, values)
     return _Chosen(found, selection.values, moves, repeated)
 
 

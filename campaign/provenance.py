@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
+from campaign.answers import untold
 from campaign.belief import Belief, ObjectiveBelief, unlearnt
+from campaign.outcomes import OutcomeConstraint
 from campaign.pareto import measured_front, reference_note
 from campaign.state import State
 from campaign.words import listed
@@ -35,6 +37,7 @@ def choice_settings(state: State, belief: Belief) -> dict[str, Any]:
             | _history(b)
             for b in belief.all
         },
+        **({"answers": {c.constraint.name: c.as_json() for c in belief.answers}} if belief.answers else {}),
         **({"success": belief.success.as_json()} if belief.success else {}),
     }
 
@@ -51,7 +54,8 @@ def choice_notes(state: State, belief: Belief) -> tuple[str, ...]:
     if measured := measured_front(state):
         told.append(reference_note(measured))
     told += [f"{b.objective.name}: {lesson.sentence()}" for b in belief.all for lesson in b.lessons]
-    told += [f"{name}: too little is known to learn from, it does not weigh on this batch" for name in unlearnt(state)]
+    told += [f"{c.name}: {_why_not(state, c)}, it does not weigh on this batch" for c in unlearnt(state)]
+    told += [c.note() for c in belief.answers]
     if belief.constraints and belief.best_measured() == -math.inf and state.spec.acquisition.type != "max_variance":
         names = listed([c.constraint.name for c in belief.constraints])
         told.append(f"nothing measured meets {names} with enough probability: this batch looks for something that does")
@@ -65,6 +69,10 @@ def choice_notes(state: State, belief: Belief) -> tuple[str, ...]:
             if abs(1 - alpha - level) > 0.005
         ]
     return tuple(told + [f"{b.objective.name}: {note}" for b in belief.all for note in b.choice.fitted.notes])
+
+
+def _why_not(state: State, constraint: OutcomeConstraint) -> str:
+    return untold(state, constraint) if constraint.boolean else "too little is known to learn from"
 
 
 def model_versions(state: State, belief: Belief, seed: int) -> tuple[ModelVersion, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 from campaign.decisions import VETO_STATED
 from campaign.designs import refuse_strangers
 from campaign.files import read_file
+from campaign.outcomes import metric_of
 from campaign.state import (
     BATCH_RECOMMENDED,
     COMPOSITION,
@@ -42,7 +43,10 @@ def expectation(state: State) -> Expectation:
     return Expectation(
         elements=state.space.components,
         columns=state.space.side_columns(),
-        metrics=tuple(Metric(m.name, m.unit or None) for m in state.metrics),
+        metrics=(
+            *(Metric(o.name, o.unit or None) for o in state.objectives),
+            *(metric_of(c) for c in state.constraints if c.source == "measured"),
+        ),
         labels=designs,
         pending=frozenset(r.label for r in state.pending),
         recorded={

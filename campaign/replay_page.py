@@ -13,11 +13,16 @@ from lab_io.words import count
 
 
 def replay_page(replays: Sequence[Replay], plate: Plate, protocol: Protocol) -> str:
-    """The regret curves of replays beside random draws, as one HTML page that needs no network."""
+    """The regret curves of replays beside random draws, as one HTML page that needs no network.
+
+    Of several objectives, the share of the hypervolume that is not found yet.
+    """
     chance = [
         regret(plate, random_order(plate, initial=protocol.initial, budget=protocol.budget, seed=s)) for s in range(50)
     ]
-    figure = blank("experiments", "regret of the best so far")
+    one = plate.volume is None
+    what = "regret" if one else "hypervolume not found yet"
+    figure = blank("experiments", "regret of the best so far" if one else f"share of the {what}")
     for name, colour, curves in (("random", GREY, chance), ("siteloop", BLUE, [r.regret for r in replays])):
         y = np.array(curves)
         x = list(range(1, y.shape[1] + 1))
@@ -39,6 +44,8 @@ def replay_page(replays: Sequence[Replay], plate: Plate, protocol: Protocol) -> 
         template.render(
             plot=piece(figure, "regret"),
             javascript=plotly_javascript(),
+            what=what[0].upper() + what[1:],
+            one=one,
             campaigns=count(len(replays), "replayed campaign"),
         )
     )

@@ -19,6 +19,7 @@ from campaign.costs import account, payable, weighed
 from campaign.encoding import encode_ahead, site_encoder
 from campaign.filling import drawn
 from campaign.filters import Sieve, Tally
+from campaign.pareto import measured_front
 from campaign.spaces import StructureSpace
 from campaign.spaces.base import Floats
 from campaign.state import State, batch_seed
@@ -181,7 +182,7 @@ def screen(
         seeking=belief.best_measured() == -np.inf,
         doubtful=state.spec.acquisition.type == "max_variance",
     )
-    best = belief.best_measured() / float(promise.scale[0])
+    best = _to_beat(state, belief, promise)
 
     def score(promise: Promise, X: Floats, indices: Indices) -> tuple[Floats, NDArray[np.bool_]]:
         promised, late = promise(torch.from_numpy(X))
@@ -210,6 +211,18 @@ def screen(
     if tally is not None and not isinstance(state.space, StructureSpace):
         tally.add(found.tally)
     return np.sort(found.indices)
+
+
+def _to_beat(state: State, belief: Belief, promise: Promise) -> float:
+    """The promise from which gains are counted where costs divide them: the best measured; of several objectives the
+    least of the measured front, for a candidate may extend any part of it.
+    """
+    if len(belief.objectives) == 1:
+        return belief.best_measured() / float(promise.scale[0])
+    measured = measured_front(state)
+    if measured is None:
+        return promise.worst
+    return float((measured.scores(measured.members) / promise.scale).sum(-1).amin())
 
 
 def _measured_first(state: State, belief: Belief, chunks: Iterator[Indices], wanted: int) -> Indices:
@@ -257,6 +270,7 @@ def _lead(
         [state.revision, *([] if only is None else ["only"]), count, whole, PIECE, version("siteloop")],
         [[recipe_hash(b.choice.recipe), b.choice.fitted.data_hash, b.choice.fitted.seed] for b in belief.all],
         [bound.__dict__ for bound in belief.bounds],
+        [c.success.data_hash for c in belief.classified],
         list(about),
     )
     one = isinstance(state.space, StructureSpace)  # what they are encoded to is in memory once

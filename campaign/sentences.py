@@ -136,6 +136,10 @@ def _feasibility(feasibility: Mapping[str, Any] | None) -> list[str]:
         return []
     lines = []
     for name, c in feasibility["constraints"].items():
+        if "wanted" in c:
+            chance = f"P(feasible) {percent(c['probability'])}: {name} ({c['source']}) {c['wanted']}"
+            lines.append(f"{chance}; learned from {c['yes']} yes and {c['no']} no.")
+            continue
         ends = [f"{word} {quantity(c[key], c['unit'])}" for word, key in LIMITS if c[key] is not None]
         value = f"{quantity(c['mean'])} ± {quantity(c['sd'], c['unit'], digits=2)}"
         chance = f"P(feasible) {percent(c['probability'])}: {name} ({c['source']}) {' and '.join(ends)}"

@@ -336,13 +336,10 @@ class CampaignSpec(Frozen):
         found: list[tuple[yaml.Path, str, str]] = []
         if self.budget.cost is not None and self.cost is None:
             found.append((("budget", "cost"), *_NO_COST))
-        if self.cost is not None and self.cost.weight != 0 and self.acquisition.type != "max_variance":
-            if self.acquisition.type in ("UCB", "Thompson", "greedy"):
-                what = f"{self.acquisition.type} is no gain that could be divided by a cost"
-                found.append((("acquisition",), what, "use portfolio, or `weight: 0` to count costs only"))
-            elif len(self.objectives) > 1:
-                what = f"costs weigh on the choice for one objective, there are {len(self.objectives)}"
-                found.append((("cost", "weight"), what, "write 0, which counts costs only"))
+        weighs = self.cost is not None and self.cost.weight != 0
+        if weighs and self.acquisition.type in ("UCB", "Thompson", "greedy"):
+            what = f"{self.acquisition.type} is no gain that could be divided by a cost"
+            found.append((("acquisition",), what, "use portfolio, or `weight: 0` to count costs only"))
         faults(found)
         return self
 

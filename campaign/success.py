@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
-from botorch.models.model import Model
 from numpy.typing import NDArray
 
 from acquisition.feasibility import Bound
-from campaign.encoding import encode_ahead
+from campaign.classified import Classified, classify
 from campaign.failures import LearnedFeasibility
 from campaign.state import State
 from campaign.syntheses import Syntheses, syntheses
 from lab_io.words import count
 from surrogates.encoders.base import Encoder
-from surrogates.success import Success, learn_success
 
 
 @dataclass(frozen=True)
-class SuccessBelief:
+class SuccessBelief(Classified):
     """What is believed about making candidates."""
 
     settings: LearnedFeasibility
     seen: Syntheses
-    success: Success
-    encode: Encoder
-
-    @cached_property
-    def model(self) -> Model:
-        """The liability of a synthesis, over designs; above zero it succeeds."""
-        return self.success.botorch_model(self.encode)
 
     @property
     def bound(self) -> Bound:
         """As `acquisition` takes it: what is measured was made."""
         return Bound(low=0.0, least=self.settings.min_probability, settled=True)
-
-    def probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probability that designs `n x d` are made successfully, `n`."""
-        return self.success.probability(self.encode(torch.as_tensor(X, dtype=torch.float64))).numpy()
 
     def likely(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether that is the least probability or more, `n`."""
@@ -71,9 +56,6 @@ def believe_success(state: State, encode: Encoder) -> SuccessBelief | None:
     if not isinstance(settings, LearnedFeasibility) or not (seen := syntheses(state, settings)).learnable:
         return None
     samples = sorted([*seen.made, *seen.failed], key=lambda s: s.label)
-    designs = [state.space.design_candidate(state.composition(s)) for s in samples]
-    X = np.array([state.space.x_of(c.design) for c in designs])
-    encode_ahead(encode, X)
     failed = {s.id for s in seen.failed}
-    bags = encode(torch.as_tensor(X, dtype=torch.float64), stratum=tuple(c.stratum for c in designs))
-    return SuccessBelief(settings, seen, learn_success(bags, [s.id not in failed for s in samples]), encode)
+    success = classify(state, samples, [s.id not in failed for s in samples], encode)
+    return SuccessBelief(success, encode, settings, seen)

@@ -130,8 +130,8 @@ def _promise(
     def shares(indices: Ints) -> torch.Tensor:
         return torch.from_numpy(of.shares(space.X(indices)))
 
-    models = [learned(number) for number in range(len(belief.all))]
-    bounds = [c.bound for c in belief.constraints]
+    models = [learned(number) for number in range(len(belief.all))]  # what is yes or no is left to the second stage
+    bounds = [c.bound for c in belief.quantities]
     seeking = belief.best_measured() == -np.inf
     model = models[0] if len(models) == 1 else ModelList(*models)
     return Promise.of(model, shares(sample), belief.goals, constraints=bounds, seeking=seeking), shares

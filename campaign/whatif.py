@@ -9,12 +9,15 @@ from campaign.belief import Belief, believe, learnable
 from campaign.cards import card
 from campaign.decisions import candidate_of
 from campaign.formulas import example
+from campaign.outcomes import OutcomeConstraint
 from campaign.propose import describe
+from campaign.spec import Objective
 from campaign.state import State, batch_seed
 from campaign.status import best
 from campaign.words import quantity
 from db.errors import InvalidInput, Problem
 from db.records import Candidate, Design, Recommendation
+from lab_io.words import answer
 
 MOST = 200
 """Designs that are looked at in one go."""
@@ -126,7 +129,7 @@ def _known(state: State, candidate: Candidate) -> list[str]:
     found = []
     for sample in (s for s in state.samples if s.candidate == candidate.id):
         said = [
-            f"{m.name} {quantity(values[sample.id, m.name].value, m.unit, digits=4)}"
+            f"{m.name} {_value(m, values[sample.id, m.name].value)}"
             for m in state.metrics
             if (sample.id, m.name) in values
         ]
@@ -135,6 +138,12 @@ def _known(state: State, candidate: Candidate) -> list[str]:
     made = {s.recommendation for s in state.samples}
     waiting = [r for r in state.pending if r.candidate == candidate.id and r.id not in made]
     return found + [f"{r.label}: pending" for r in waiting]
+
+
+def _value(metric: Objective | OutcomeConstraint, value: float) -> str:
+    if isinstance(metric, OutcomeConstraint) and metric.boolean:
+        return "yes and no" if value == 0.5 else answer(value > 0.5)
+    return quantity(value, metric.unit, digits=4)
 
 
 def _beside(state: State, name: str, expected: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -107,7 +107,7 @@ def page() -> str:
         part: dict[str, Any] = schema["$defs"][name] if name else schema
         lines += [f"## {title}", "", part["description"], ""]
         same = schema["$defs"][PARTS[name]]["properties"] if name in PARTS else {}
-        keys = {k: v for k, v in part["properties"].items() if k not in ("type", "rule") and k not in same}
+        keys = {k: v for k, v in part["properties"].items() if not _is_tag(k, v) and k not in same}
         if keys:
             lines += ["| key | meaning |", "| --- | --- |"]
         for key, field in keys.items():
@@ -118,6 +118,11 @@ def page() -> str:
         if name == "RecipeModel":
             lines += settings()
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _is_tag(key: str, field: dict[str, Any]) -> bool:
+    """Whether a key only names the choice that its section is about."""
+    return key in ("type", "rule") and ("const" in field or "description" not in field)
 
 
 def settings() -> list[str]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from db.errors import Problem
 from lab_io.findings import CellError, Finding, Status
-from lab_io.schema import Expectation
+from lab_io.schema import ANSWERS, Expectation
 from lab_io.tables import RawTable
 from lab_io.units import convert, parse_unit, same_dimension, split_header
 from lab_io.words import choices, fold, lookalike, nearest, script, shown
@@ -155,6 +155,8 @@ class _Names:
         self.folded: dict[str, tuple[Kind, str]] = {}
         for metric in expect.metrics:
             self.folded[fold(metric.name)] = (Kind.METRIC, metric.name)
+            if metric.boolean:
+                continue
             for pattern in ("{} sd", "sd {}", "{} std", "{} stdev"):
                 self.folded.setdefault(fold(pattern.format(metric.name)), (Kind.SD, metric.name))
         for column in expect.columns:
@@ -250,10 +252,13 @@ def _check_twice(table: RawTable, layout: Layout) -> None:
 
 def _check_units(table: RawTable, expect: Expectation, layout: Layout) -> None:
     """The unit of a column must convert to that of the spec."""
+    boolean = {m.name for m in expect.metrics if m.boolean}
     wanted = {m.name: m.unit for m in expect.metrics} | {c.name: c.unit for c in expect.columns if c.kind == "number"}
     for heading in layout.headings:
         fraction = heading.kind in (Kind.ELEMENT, Kind.MEASURED)
         if not heading.unit or not (fraction or heading.name in wanted):
+            continue
+        if heading.name in boolean and fold(heading.unit) in (ANSWERS, "y/n"):
             continue
         target = "" if fraction else wanted[heading.name]
         where = table.where(table.header_row, heading.index)

@@ -17,6 +17,7 @@ from lab_io.plausible import check_plausible
 from lab_io.rows import Draft, Reader
 from lab_io.schema import Check, CheckedRow, Column, Expectation, Metric, Result, Value
 from lab_io.tables import RawTable, address
+from lab_io.words import answer
 
 __all__ = ["Check", "CheckedRow", "Column", "Expectation", "Metric", "Result", "Value", "check_results"]
 
@@ -144,7 +145,8 @@ class _Kept:
         if (known := self.expect.recorded.get(key)) is not None:
             if _equal(value.value, value.qualifier, *known):
                 return [], False
-            what = f"{metric} of {name} is on record as {_shown(*known)}, the table says {value.text}"
+            recorded = answer(known[0] or 0) if value.boolean else _shown(*known)
+            what = f"{metric} of {name} is on record as {recorded}, the table says {value.text}"
             fix = "number a further measurement in a column replicate; if the old one is wrong, void the sample first"
             return [Problem(where, what, fix)], False
         if (first := self.seen.setdefault(key, value)) is not value:

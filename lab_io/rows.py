@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from db.errors import Problem
 from db.records import Design
+from lab_io.answers import parse_answer
 from lab_io.columns import NUMERIC, Heading, Kind, Layout
 from lab_io.compositions import normalised, parse_formula
 from lab_io.findings import CellError, Finding, Status, worst
 from lab_io.numbers import Decimal, Number, parse_number
 from lab_io.samples import SAME_NUMBER, Samples, check_label, target_key
-from lab_io.schema import Expectation, State, Value
+from lab_io.schema import ANSWERS, Expectation, State, Value
 from lab_io.tables import RawTable, Row, address, blank, cell_text
 from lab_io.units import convert, convert_sd
 from lab_io.words import choices, fold, shown
@@ -77,6 +78,7 @@ class Reader:
         self._units = {m.name: m.unit for m in expect.metrics} | {c.name: c.unit for c in expect.columns}
         self._categories = {c.name: c.allowed for c in expect.columns if c.kind == "category"}
         self._metrics = {fold(m.name): m.name for m in expect.metrics}
+        self._answers = {m.name for m in expect.metrics if m.boolean}
 
     def read(self, row: Row) -> Draft:
         """Everything that one row says, and all that is wrong with it."""
@@ -106,6 +108,8 @@ class Reader:
 
     def numeric(self, heading: Heading) -> bool:
         """Whether the cells of a column are numbers."""
+        if heading.kind is Kind.METRIC and heading.name in self._answers:
+            return False
         return heading.kind in NUMERIC or (heading.kind is Kind.DESIGN and heading.name not in self._categories)
 
     def _note(self, draft: Draft, heading: Heading | None, error: CellError) -> None:
@@ -209,14 +213,24 @@ class Reader:
     def _read_wide(self, draft: Draft) -> None:
         deviations = self.layout.of(Kind.SD)
         for metric, heading in self.layout.of(Kind.METRIC).items():
-            if (number := self._number(draft, heading)) is not None:
+            if metric in self._answers:
+                self._add_answer(draft, heading, metric)
+            elif (number := self._number(draft, heading)) is not None:
                 unit = number.unit or heading.unit
                 self._add_value(draft, heading, deviations.get(metric), metric, number, unit)
 
     def _read_tidy(self, draft: Draft, named: Heading, heading: Heading) -> None:
         text = self._text(draft, named)
-        number = self._number(draft, heading)
         metric = self._metrics.get(fold(text))
+        if metric in self._answers:
+            beside = (Kind.UNIT, Kind.QUALIFIER, Kind.SD)
+            told = [t for kind in beside if (t := self._text(draft, self.layout.one(kind)))]
+            if wrong := [t for t in told if fold(t) not in (ANSWERS, "=")]:
+                what = f"{metric} is yes or no, and {shown(wrong[0])} stands beside it"
+                self._note(draft, heading, CellError(what, "leave that cell empty"))
+            self._add_answer(draft, heading, metric)
+            return
+        number = self._number(draft, heading)
         if metric is None and (text or number):
             what = f"{shown(text)} is not a metric" if text else "the value has no metric"
             self._note(draft, named, CellError(what, choices(text, self._metrics.values())))
@@ -250,6 +264,21 @@ class Reader:
             except CellError as error:
                 self._note(draft, spread, error)
         draft.values[metric] = value
+
+    def _add_answer(self, draft: Draft, heading: Heading, metric: str) -> None:
+        """Keep an answer, as 1 or 0."""
+        cell = draft.row.cells[heading.index]
+        if heading.index in self.layout.doubts and not blank(cell):
+            draft.marks.append(self.layout.doubts[heading.index].status)
+            return
+        try:
+            answered = parse_answer(cell, self.decimal)
+        except CellError as error:
+            self._note(draft, heading, error)
+            return
+        if answered is not None:
+            place = address(draft.row.number, heading.index)
+            draft.values[metric] = Value(float(answered), None, "=", place, cell_text(cell), None, boolean=True)
 
     def _converted(self, draft: Draft, heading: Heading, name: str, number: Number, unit: str | None) -> Value | None:
         """A number in the unit of the spec; None when that cannot be told, which is then noted."""

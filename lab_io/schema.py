@@ -9,8 +9,11 @@ from typing import Literal
 from db.errors import Problem
 from db.records import Design
 from lab_io.findings import Finding, Status
+from lab_io.words import answer
 
 State = Literal["ok", "failed", "void", "pending"]
+ANSWERS = "yes/no"
+"""In place of a unit, for what is yes or no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,13 @@ class Metric:
     name: str
     unit: str | None = None
     """Unit in the spec, to which values are converted; None for a bare number."""
+    boolean: bool = False
+    """Whether it is yes or no, read as 1 and 0; it has no unit then."""
+
+    @property
+    def heading_unit(self) -> str | None:
+        """What stands in brackets behind its name: the unit, or `yes/no`."""
+        return ANSWERS if self.boolean else self.unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,15 @@ class Value:
     """The unit it was given in."""
     converted: bool = False
     """Whether that is another one than the spec's."""
+    boolean: bool = False
+    """Whether the value is an answer: 1 for yes, 0 for no."""
+
+    @property
+    def told(self) -> str:
+        """The value as it is recorded: `<5`, or `yes`."""
+        if self.boolean:
+            return answer(self.value)
+        return f"{'' if self.qualifier == '=' else self.qualifier}{self.value:.6g}"
 
 
 @dataclass(frozen=True, slots=True)

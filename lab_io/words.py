@@ -62,6 +62,11 @@ def shown(value: object) -> str:
     return text if len(text) <= 40 else text[:36] + "...'"
 
 
+def answer(value: float) -> str:
+    """`yes` or `no`, of a value that is 1 or 0."""
+    return "yes" if value else "no"
+
+
 def count(n: int, noun: str) -> str:
     """`1 row`, `3,003 rows`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -18,7 +18,7 @@ from typing import Any
 
 from db.errors import InvalidInput, Problem
 from db.records import Design
-from lab_io.schema import Column, Metric
+from lab_io.schema import ANSWERS, Column, Metric
 from lab_io.tables import ESCAPED, address
 from lab_io.words import choices, shown
 
@@ -40,7 +40,7 @@ class WorksheetRow:
     design: Design
     predictions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Metric -> `{"median": 263.0, "intervals": {"0.8": {"lower": 240.0, "upper": 290.0}}}`, in the metric's unit; an
-    interval without ends is left empty."""
+    interval without ends is left empty. Of a boolean `{"probability": 0.8}`."""
     cost: float | None = None
     """Of making it, in the unit of the worksheet; None where it is not known."""
 
@@ -93,12 +93,12 @@ def _table(worksheet: Worksheet) -> list[list[str | float | None]]:
     header = ["sample_id", "rank", "candidate", *worksheet.elements]
     header += [_with_unit(c.name, c.unit) for c in worksheet.columns]
     for metric in worksheet.metrics:
-        header.append(_with_unit(f"predicted {metric.name}", metric.unit))
+        header.append(_predicted(metric))
         for level in levels[metric.name]:
             header += [_with_unit(f"predicted {metric.name} {level:.0%} {end}", metric.unit) for end in ("from", "to")]
     priced = worksheet.cost_unit is not None
     header += [_with_unit("planned cost", worksheet.cost_unit)] * priced
-    header += [_with_unit(m.name, m.unit) for m in worksheet.metrics]
+    header += [_with_unit(m.name, m.heading_unit) for m in worksheet.metrics]
     header += ["status", "failure_mode", "notes"]
     table: list[list[str | float | None]] = [[escaped(name) for name in header]]
     for row in worksheet.rows:
@@ -107,7 +107,7 @@ def _table(worksheet: Worksheet) -> list[list[str | float | None]]:
         cells += [row.design.get(c.name) for c in worksheet.columns]
         for metric in worksheet.metrics:
             expected = row.predictions.get(metric.name, {})
-            cells.append(expected.get("median"))
+            cells.append(expected.get("probability" if metric.boolean else "median"))
             intervals = {float(k): v for k, v in expected.get("intervals", {}).items()}
             for level in levels[metric.name]:
                 cells += [intervals.get(level, {}).get(end) for end in ("lower", "upper")]
@@ -125,6 +125,13 @@ def _with_unit(name: str, unit: str | None) -> str:
     return f"{name} ({unit})" if unit else name
 
 
+def _predicted(metric: Metric) -> str:
+    """Header of what is expected of a metric; the prefix keeps it from being read back."""
+    if metric.boolean:
+        return f"predicted chance that {metric.name} is good enough"
+    return _with_unit(f"predicted {metric.name}", metric.unit)
+
+
 def _csv(table: list[list[str | float | None]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text).writerows(table)
@@ -140,7 +147,7 @@ def _json(worksheet: Worksheet) -> bytes:
             "design": _design(worksheet, row),
             "predictions": {name: dict(expected) for name, expected in row.predictions.items()},
             "planned_cost": {"value": row.cost, "unit": worksheet.cost_unit} if worksheet.cost_unit else None,
-            "results": {m.name: {"value": None, "unit": m.unit} for m in worksheet.metrics},
+            "results": {m.name: {"value": None, "unit": m.heading_unit} for m in worksheet.metrics},
             "status": None,
             "failure_mode": None,
             "notes": None,
@@ -165,7 +172,7 @@ def _xlsx(worksheet: Worksheet, table: list[list[str | float | None]]) -> bytes:
     book = Workbook()
     sheet: Any = book.active
     sheet.title = "batch"
-    to_fill = {_with_unit(m.name, m.unit) for m in worksheet.metrics} | {"status", "failure_mode", "notes"}
+    to_fill = {_with_unit(m.name, m.heading_unit) for m in worksheet.metrics} | {"status", "failure_mode", "notes"}
     for number, row in enumerate(table, start=1):
         for column, value in enumerate(row):
             if value is not None:
@@ -178,10 +185,12 @@ def _xlsx(worksheet: Worksheet, table: list[list[str | float | None]]) -> bytes:
         if name in to_fill:
             sheet[f"{letters}1"].fill = PatternFill("solid", fgColor="FFF2CC")
     sheet.freeze_panes = "B2"
-    status = address(1, table[0].index("status"))[:-1]
-    choice = DataValidation(type="list", formula1=f'"{",".join(STATES)}"', allow_blank=True)
-    choice.add(f"{status}2:{status}{max(len(table), 2)}")
-    sheet.add_data_validation(choice)
+    lists = {"status": STATES} | {_with_unit(m.name, ANSWERS): ("yes", "no") for m in worksheet.metrics if m.boolean}
+    for name, words in lists.items():
+        letters = address(1, table[0].index(name))[:-1]
+        choice = DataValidation(type="list", formula1=f'"{",".join(words)}"', allow_blank=True)
+        choice.add(f"{letters}2:{letters}{max(len(table), 2)}")
+        sheet.add_data_validation(choice)
     about: Any = book.create_sheet("about")
     notes = (
         ("campaign", worksheet.campaign),

@@ -131,6 +131,10 @@ def constraints(look: Look) -> Iterator[Finding]:
         if met:
             yield Finding(name, "ok", told, numbers=numbers)
             continue
+        if c.boolean:
+            fix = f"check that {c.answer} is the answer you want; if so, move the space to where it may be found"
+            yield Finding(name, "warn", told, fix, numbers)
+            continue
         ends = "" if c.min is not None and c.max is not None else f"; the nearest has {quantity(nearest, c.unit)}"
         fix = f"check its unit and limits; if they are right, widen the space towards what lowers or raises {c.name}"
         yield Finding(name, "warn", told + ends, fix, numbers)

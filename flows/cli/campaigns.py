@@ -126,29 +126,31 @@ def _show(batch: RecommendedBatch) -> None:
     from campaign.formulas import formula
     from campaign.sentences import interval_text
     from campaign.words import quantity
+    from flows.cli.predictions import front_cells, front_heads, short
 
     what = "open since before" if batch.repeated else "recorded" if batch.recorded else "not recorded"
     say(f"batch {batch.batch.number} of {batch.batch.campaign} ({what})")
     for line in batch.notes:
         say(f"  {line}")
     names = list(dict.fromkeys(name for r in batch for name in r.prediction))
-    columns: list[str] = []
-    for name in names:
+    several = len(names) > 1
+    columns = front_heads(next(r.prediction for r in batch if r.prediction)) if several else []
+    for name in () if several else names:
         expected = next(r.prediction[name] for r in batch if name in r.prediction)
         levels = [f"{100 * float(level):g} %>" for level in expected["intervals"]]
         columns += [f"{name} ({expected['unit']})>" if expected["unit"] else f"{name}>", *levels, "P(better)>"]
     costs = [r.rationale.get("cost") for r in batch]
-    priced = [f"cost ({c['unit']})>" for c in costs[:1] if c]
-    rows = table("sample_id", "design", *columns, *priced, "")
+    priced = [f"cost\n({c['unit']})>" for c in costs[:1] if c]
+    rows = table("sample_id", "design", *columns, *priced, "", whole=several)
     for r in batch:
-        cells: list[str] = []
-        for name in names:
+        cells = front_cells(r.prediction, r.rationale.get("front"), len(names)) if several else []
+        for name in () if several else names:
             expected = r.prediction.get(name, {"intervals": {}})
             if "median" not in expected:
                 cells += [""] * (len(columns) // len(names))
                 continue
             cells.append(quantity(expected["median"], digits=4))
-            cells += [_short(interval_text(interval, None)) for interval in expected["intervals"].values()]
+            cells += [short(interval_text(interval, None)) for interval in expected["intervals"].values()]
             cells.append(f"{100 * expected['probability_of_beating']:.0f} %")
         paid = r.rationale.get("cost", {}).get("value")
         cells += ["" if paid is None else quantity(paid) for _ in priced]
@@ -156,10 +158,6 @@ def _show(batch: RecommendedBatch) -> None:
     console().print(rows)
     if batch.recorded and batch.items:
         say(f"why: siteloop explain {batch.batch.campaign} {batch.items[0].label}")
-
-
-def _short(text: str) -> str:
-    return text.partition(": ")[2].replace(" measurements", "").replace(" measurement", "")
 
 
 def explain(

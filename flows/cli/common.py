@@ -60,14 +60,15 @@ def console() -> Console:
     return out if out.is_terminal else Console(highlight=False, width=160)
 
 
-def table(*columns: str) -> Table:
-    """A plain table; columns that end in `>` are aligned to the right."""
+def table(*columns: str, whole: bool = False) -> Table:
+    """A plain table; columns that end in `>` are aligned to the right, and with `whole` never broken into lines."""
     from rich import box
     from rich.table import Table
 
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        made.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left")
+        right = column.endswith(">")
+        made.add_column(column.rstrip(">"), justify="right" if right else "left", no_wrap=whole and right)
     return made
 
 

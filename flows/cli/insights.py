@@ -120,16 +120,17 @@ def whatif(
 def _compare(designs: Sequence[Mapping[str, Any]]) -> None:
     from campaign.sentences import interval_text, percent
     from campaign.words import quantity
+    from flows.cli.predictions import front_cells, front_heads
 
-    names = list(designs[0]["predictions"])
-    columns = [f"{n} ({u})>" if (u := designs[0]["predictions"][n]["unit"]) else f"{n}>" for n in names]
-    heads = [head for column in columns for head in (column, "interval", "P(better)>")]
+    first: Mapping[str, Any] = designs[0]["predictions"]
+    several = len(first) > 1
+    columns = [f"{n} ({u})>" if (u := e["unit"]) else f"{n}>" for n, e in first.items()]
+    heads = front_heads(first) if several else [*columns, "interval", "P(better)>"]
     feasible = bool(designs[0]["feasibility"])
-    rows = table(">", "design", *heads, *(["P(feasible)>"] if feasible else []), "where", "known")
+    rows = table(">", "design", *heads, *(["P(feasible)>"] if feasible else []), "where", "known", whole=several)
     for one in designs:
-        cells: list[str] = []
-        for name in names:
-            expected = one["predictions"][name]
+        cells = front_cells(one["predictions"], one["front"], len(first)) if several else []
+        for expected in () if several else one["predictions"].values():
             interval = next(iter(expected["intervals"].values()))
             cells += [quantity(expected["median"], digits=4), interval_text(interval, None)]
             cells.append(percent(expected["probability_of_beating"]))

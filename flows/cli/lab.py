@@ -111,7 +111,7 @@ def _brings(result: Result) -> str:
     for name, v in result.values.items():
         given = f" (given as {v.text} {v.unit})" if v.unit and v.converted else ""
         spread = f" ± {v.sd:.4g}" if v.sd is not None else ""
-        said.append(f"{name} {'' if v.qualifier == '=' else v.qualifier}{v.value:.6g}{spread}{given}")
+        said.append(f"{name} {v.told}{spread}{given}")
     if result.composition:
         said.append("measured " + " ".join(f"{name}{x:.4g}" for name, x in result.composition.items()))
     if result.status in ("failed", "void"):

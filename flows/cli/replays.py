@@ -45,7 +45,7 @@ def simulate(
     content = read_file(measured, measured.name, MAX_SOURCE_BYTES)
     plate = load_plate(
         space,
-        loaded.objectives[0],
+        loaded.objectives,
         content,
         measured.name,
         columns=names,
@@ -89,27 +89,50 @@ def _step(step: Callable[[int], None], before: int, done: int) -> None:
 
 def _show(found: dict[str, Any], replays: list[Replay]) -> None:
     from campaign.backtest import RANDOM_SEEDS
+    from campaign.plate_volume import ENOUGH
+    from campaign.words import quantity
 
     rows = table("", "siteloop>", "random>")
-    words = {
-        "first": "experiments to the first of the best 1 %",
-        "found": "fraction of the best 1 % found",
-        "regret": "mean regret after the initial ones",
-    }
+    volume = found.get("volume")
+    words = (
+        {
+            "first": f"experiments to {100 * ENOUGH:g} % of the hypervolume",
+            "found": "share of the hypervolume found in the end",
+            "regret": "mean share not found after the initial ones",
+        }
+        if volume
+        else {
+            "first": "experiments to the first of the best 1 %",
+            "found": "fraction of the best 1 % found",
+            "regret": "mean regret after the initial ones",
+        }
+    )
     for name, text in words.items():
         rows.add_row(text, *(_figure(found[who][name]) for who in ("siteloop", "random")))
+    curves: dict[str, list[float]] = volume["share"] if volume else {}
+    for after in _moments(len(curves["random"])) if curves else ():
+        shares = [f"{curves[who][after - 1]:.3g}" for who in ("siteloop", "random")]
+        rows.add_row(f"share found after {after} experiments", *shares)
     console().print(rows)
     never, runs = found["never_found"]["random"], RANDOM_SEEDS
-    bound = f", at least: {never} of {runs} random campaigns never found one" if never else ""
+    bound = f", at least: {never} of {runs} random campaigns never came there" if never else ""
     say(f"acceleration against random: {found['acceleration']:.1f}x{bound}")
-    c = found["coverage"]
-    if c["n"]:
-        say(
-            f"{100 * c['level']:g} % intervals on the next round: {100 * c['realised']:.0f} % covered (n={c['n']}, "
-            f"{c['below']} below, {c['above']} above, {c['withheld']} withheld), Winkler score {c['winkler']:.3g}"
-        )
+    if volume:
+        counted = ", ".join(f"{name} {quantity(value, digits=4)}" for name, value in volume["reference"].items())
+        say(f"hypervolume of the table: {quantity(volume['whole'], digits=4)}, counted from {counted}")
+    for name, c in found["coverage"].items() if volume else [("", found["coverage"])]:
+        if not c["n"]:
+            continue
+        held = f"{100 * c['realised']:.0f} % covered (n={c['n']}, {c['below']} below, {c['above']} above"
+        told = f"{100 * c['level']:g} % intervals on the next round: {held}, {c['withheld']} withheld)"
+        say(f"{name}{': ' if name else ''}{told}, Winkler score {c['winkler']:.3g}")
     used = [recipe for r in replays for recipe in r.recipes]
     say("recipes: " + ", ".join(f"{name} in {used.count(name)} of {len(used)} rounds" for name in sorted(set(used))))
+
+
+def _moments(budget: int) -> list[int]:
+    """Experiments after which a curve is told: each quarter of the budget."""
+    return sorted({max(budget * part // 4, 1) for part in (1, 2, 3)})
 
 
 def _figure(value: dict[str, float | None]) -> str:

@@ -103,6 +103,13 @@ def test_a_batch_stays_distinct_and_deterministic_where_nothing_is_feasible(acqu
     assert found.rows == pick(acquisition, q=99, **options).rows
 
 
+@pytest.mark.parametrize("acquisition", [name for name in ACQUISITIONS if name != "max_variance"])
+def test_with_nothing_feasible_known_all_look_for_the_same(acquisition):
+    options = {"constraints": [Bound(low=0.3)], "best_observed": -torch.inf}
+    assert pick(acquisition, **options) == pick("qLogEI", **options)
+    assert pick("max_variance", **options) != pick("qLogEI", **options)
+
+
 def test_improvement_without_rivals_is_botorchs_constrained_closed_form():
     bounds = {1: (-0.3, 0.2), 2: (None, 0.4)}
     model = Known(activity, stability, mirrored)

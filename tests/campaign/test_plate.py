@@ -55,7 +55,7 @@ def table(rows, header=None):
 
 def load(content, **options):
     spec = load_spec(SPEC)
-    return load_plate(build_space(spec.space), spec.objectives[0], content, "plate.csv", **options)
+    return load_plate(build_space(spec.space), spec.objectives, content, "plate.csv", **options)
 
 
 def test_values_are_converted_replicates_averaged_and_gaps_counted():
