@@ -185,13 +185,10 @@ def _course(curve: Curve, found: Polarisation) -> _Raised:
     if fallen.any():
         k = int(np.flatnonzero(fallen)[0])
         at = (-1.0 if found.setup.cathodic else 1.0) * found.sweep.x[k] + found.setup.shift()
-        what = f"the current falls by {(1 - s[k] / top[k]) * 100:.0f} % at {at:.3f} V vs RHE (uncorrected), while it should rise"
-        yield (
-            "not_monotonic",
-            what,
-            "bubbles, a detached film or a changed range: look at the plot, measure again",
-            False,
-        )
+        lost = f"{(1 - s[k] / top[k]) * 100:.0f} %"
+        what = f"the current falls by {lost} where it should rise, at {at:.3f} V vs RHE before compensation"
+        fix = "bubbles, a detached film or a changed range: look at the plot, measure again"
+        yield "not_monotonic", what, fix, False
 
 
 def _points(curve: Curve, found: Polarisation) -> _Raised:
