@@ -19,6 +19,8 @@ SLOPES = (0.020, 0.200)
 """V per decade; usual Tafel slopes."""
 EXCESS = 0.010
 """V by which eta100 - eta10 may exceed the slope before it says something."""
+SPARSE = 0.35
+"""Decades from a current density; a reading that needs points from farther away is a guess."""
 _SURE = 3.0
 """Standard deviations."""
 
@@ -181,7 +183,7 @@ def _course(curve: Curve, found: Polarisation) -> _Raised:
     noise = relative_noise(found.sweep.i)
     top = np.maximum.accumulate(np.where(found.sweep.x >= start, s, -np.inf))
     rough = np.where(np.isfinite(noise), noise, 0.0)
-    fallen = (top > 0.02 * s.max()) & (top - s > np.maximum(0.05, 5 * rough) * top)
+    fallen = (top > 0.02 * s.max()) & (top - s > np.maximum(0.05, 4 * rough) * top)
     if fallen.any():
         k = int(np.flatnonzero(fallen)[0])
         at = (-1.0 if found.setup.cathodic else 1.0) * found.sweep.x[k] + found.setup.shift()
@@ -193,10 +195,11 @@ def _course(curve: Curve, found: Polarisation) -> _Raised:
 
 def _points(curve: Curve, found: Polarisation) -> _Raised:
     for j, reading in _held(found).items():
-        if reading.sd is None:
-            what = (
-                f"too few points around {shown_density(j, found.setup)}: read between two points, without uncertainty"
+        if reading.sd is None or reading.decades > SPARSE:
+            how = (
+                "between two" if reading.sd is None else f"through {reading.points} over {reading.decades:.1f} decades"
             )
+            what = f"too few points around {shown_density(j, found.setup)}: read {how}"
             yield "few_points", what, "record at least one point per 2 mV", False
     if found.slope is None:
         what = "no Tafel slope: nowhere are there five points and half a decade of current above the noise"

@@ -100,6 +100,8 @@ class Reading:
     """V of iR that is left by the stated compensation; None where Rs is not known."""
     points: int
     """Used for the interpolation."""
+    decades: float
+    """How far they reach from the current density."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,4 +228,5 @@ def _reading(sweep: Sweep, curve: Curve, setup: Setup, j: float) -> Reading | No
         drop=drop,
         residual=(1 - setup.compensation) * rs.value * i if setup.rs else None,
         points=found.points,
+        decades=found.decades,
     )

@@ -8,7 +8,7 @@ the instrument controls, and never along the noisy current.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -51,6 +51,8 @@ class Crossing:
     """V per decade of current, there and uncorrected."""
     points: int
     """In the window of the fit."""
+    decades: float
+    """How far the window reaches from the current."""
 
 
 def sweeps(x: Floats, i: Floats) -> list[Sweep]:
@@ -135,7 +137,7 @@ def crossing(sweep: Sweep, current: float) -> Crossing | None:
         best = found or best
         if found and found.points >= 9 and found.se is not None and found.se < _GOOD:
             break
-    return best or Crossing(x0, None, slope, 2)
+    return best or Crossing(x0, None, slope, 2, 0.0)
 
 
 def _slope_near(sweep: Sweep, k: int) -> float:
@@ -163,7 +165,7 @@ def _settled(sweep: Sweep, current: float, x0: float, half: float, slope: float)
         moved, x0, slope = found.x, x0 + found.x, found.slope
         if abs(moved) < 1e-5:
             break
-    return None if found is None else Crossing(x0, found.se, found.slope, found.points)
+    return None if found is None else replace(found, x=x0)
 
 
 def _local(x: Floats, u: Floats) -> Crossing | None:
@@ -177,4 +179,4 @@ def _local(x: Floats, u: Floats) -> Crossing | None:
         return None
     variance = float(np.sum((x - A @ c) ** 2)) / (len(x) - 3)
     se = math.sqrt(max(variance * float(np.linalg.pinv(A.T @ A)[0, 0]), 0.0))
-    return Crossing(float(c[0]), se, slope, len(x))
+    return Crossing(float(c[0]), se, slope, len(x), float(np.abs(u).max()) / math.log(10))

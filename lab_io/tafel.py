@@ -3,8 +3,9 @@
 Every stretch of a decade or more (of half a decade where there is no more) is fitted by a straight line; the one whose
 slope is surest is taken: smallest se(b)^2 + d^2 + se(d)^2, with d half the difference between the slopes of its two
 halves, whose own se is 2 se(b). So noise, a background current at the low end and a resistance at the high end all
-count against a stretch, and what is left of them, or could hide in the noise, is in the stated uncertainty. A choice
-without a hand in it, as Corva et al., ACS Catal. 12, 13805 (2022), ask for.
+count against a stretch, and what is left of them, or could hide in the noise, is in the stated uncertainty, together
+with how far the slopes of windows differ whose sum is up to four times as large. A choice without a hand in it, as
+Corva et al., ACS Catal. 12, 13805 (2022), ask for.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Slope:
     value: float
     """V per decade."""
     sd: float
-    """V per decade: scatter of the fit, and half the difference between the two halves of the window."""
+    """V per decade: scatter, half the difference between the two halves, and how far windows nearly as good differ."""
     low: float
     """Lowest current of the window, in A."""
     high: float
@@ -130,7 +131,8 @@ def tafel(E: Floats, u: Floats, window: tuple[float, float] | None = None) -> Sl
     total = float(np.sum((E[part] - E[part].mean()) ** 2))
     r2 = 1 - float(rest[best]) / total if total > 0 else 0.0
     low, high = float(10 ** u[part].min()), float(10 ** u[part].max())
-    sd = float(np.sqrt(sd2[best]))
+    rivals = b_all[sd2 <= 4 * sd2[best]]
+    sd = float(np.sqrt(sd2[best] + np.mean((rivals - b_all[best]) ** 2)))
     return Slope(float(b_all[best]), sd, low, high, r2, part.stop - part.start, window is None)
 
 

@@ -18,6 +18,8 @@ STEP = 0.008
 """V over which points are averaged; waves are ten times as wide."""
 _SURE = 4.0
 """Standard errors between the slopes that are told apart."""
+_HIGHEST = 0.3
+"""Of the highest current of the sweep: a dip above it is no wave before the onset, but bubbles or the like."""
 _RISE = 0.15
 """Decades of current by which a wave stands out of what was before it."""
 
@@ -46,16 +48,17 @@ def wave(sweep: Sweep) -> Wave | None:
     before = np.maximum.accumulate(sure_high)  # steepest stretch so far, at least
     after = np.maximum.accumulate(sure_high[::-1])[::-1]
     lowest = np.minimum.accumulate(u)
-    dips = np.flatnonzero(
-        (sure_low[1:-1] < 0.5 * np.minimum(before[:-2], after[2:])) & (u[1:-2] - lowest[1:-2] > _RISE)
-    )
+    falls = sure_low[1:-1] < 0.5 * np.minimum(before[:-2], after[2:])
+    early = u[1:-2] < u.max() + math.log10(_HIGHEST)
+    dips = np.flatnonzero(falls & early & (u[1:-2] - lowest[1:-2] > _RISE))
     if not len(dips):
         return None
     last = first = int(dips[-1]) + 1
     while first - 2 in dips:
         first -= 1
     bottom = first + int(np.argmin(rise[first : last + 1]))
-    steep = bottom + 1 + int(np.argmax(sure_high[bottom + 1 :]))
+    top = max(int(np.searchsorted(u, u.max() + math.log10(_HIGHEST))), bottom + 2)
+    steep = bottom + 1 + int(np.argmax(sure_high[bottom + 1 : top]))
     return Wave(float(x[first]), float(10 ** u[first]), float(x[steep]))
 
 
