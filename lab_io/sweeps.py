@@ -62,12 +62,13 @@ def sweeps(x: Floats, i: Floats) -> list[Sweep]:
         x: [n] potential in V, mirrored so that the reaction runs at high values.
         i: [n] current in A, positive where the reaction runs.
     """
-    turns = _turns(x, max(0.02 * float(np.ptp(x)), 0.005))
+    least = max(0.02 * float(np.ptp(x)), 0.005)
+    turns = _turns(x, least)
     runs = [(a, b) for a, b in pairwise(turns) if b - a + 1 >= LEAST]
     longest = max((abs(x[b] - x[a]) for a, b in runs), default=0.0)
     found = []
     for a, b in runs:
-        if abs(x[b] - x[a]) >= 0.4 * longest:
+        if abs(x[b] - x[a]) >= max(0.4 * longest, least):
             part = slice(a, b + 1)
             order = np.argsort(x[part], kind="stable")
             found.append(Sweep(x[part][order], i[part][order], bool(x[b] > x[a])))
