@@ -91,7 +91,7 @@ class Parameters(Frozen):
     anodic: Literal["positive", "negative"] = "positive"
     """The sign of oxidation currents in the file; positive if left out."""
     cycle: Annotated[Whole, Field(ge=0)] | None = None
-    """Which cycle to read; the last if left out."""
+    """Which cycle to read; the last whole one if left out."""
     columns: tuple[str, ...] = ()
     """Headings to take instead of the file's, in order: `[E/V, I/mA]`; the file's own if left out."""
     potential: str | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -67,9 +68,10 @@ def _averaged(sweep: Sweep) -> tuple[Floats, Floats, Floats]:
     noise = relative_noise(sweep.i)
     step = np.floor((sweep.x - sweep.x[0]) / STEP).astype(int)
     rows: list[tuple[float, float, float]] = []
-    for k in np.unique(step):
-        part = step == k
-        mean, n = float(sweep.i[part].mean()), int(part.sum())
+    ends = [0, *(np.flatnonzero(np.diff(step)) + 1), len(step)]
+    for begin, end in pairwise(ends):
+        part, n = slice(begin, end), end - begin
+        mean = float(sweep.i[part].mean())
         near = noise[part][np.isfinite(noise[part])]
         relative = float(np.median(near)) / math.sqrt(n) if len(near) else np.inf
         if mean <= 0 or len(near) < 0.5 * n or relative > 0.1:

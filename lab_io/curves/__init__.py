@@ -36,7 +36,7 @@ def read_curve(content: bytes, name: str, picks: Picks | None = None) -> Curve:
     Args:
         content: BioLogic .mpt, Gamry .DTA, CHI or Autolab text, or a plain table.
         name: what to call the file in messages.
-        picks: what the user says of its columns, and which cycle to read; None for the last.
+        picks: what the user says of its columns, and which cycle to read.
 
     Raises:
         InvalidInput: it is no text, damaged, or not a curve; all problems at once, with line and column.

@@ -23,6 +23,10 @@ Per = Literal["", "area", "mass"]
 MAX_SHOWN = 20
 """So many bad cells are listed one by one."""
 MIN_POINTS = 5
+MOST = (20.0, 1e6)
+"""V, and A, A/cm^2 or A/g; what lies beyond has another unit."""
+LARGEST = 1e30
+_FIGURES = re.compile(r"[0-9eE+.\n-]*")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _KINDS: tuple[tuple[str, Per], ...] = (("A", ""), ("A/cm^2", "area"), ("A/g", "mass"))
 
@@ -38,7 +42,7 @@ class Picks:
     current: str | None = None
     """The heading of the current, likewise."""
     cycle: int | None = None
-    """The number of the cycle to read; None for the last."""
+    """The number of the cycle to read; None for the last one that is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +113,18 @@ def curve(listing: Listing, name: str, picks: Picks) -> Curve:
         what = f"the curve has {count(int(keep.sum()), 'point')}"
         raise InvalidInput(Problem(name, what, f"a curve needs at least {MIN_POINTS}: export it again"))
     factor, per = factors[1]
+    values = (columns[0][keep] * factors[0], columns[1][keep] * factor)
+    for column, value, most in zip((at, of), values, MOST, strict=True):
+        if (worst := float(np.abs(value).max())) > most:
+            where = f"{name}, column {shown(headings[column].text)}"
+            problems.append(Problem(where, f"values up to {worst:.3g} are impossible", "check the unit in the heading"))
+    if problems:
+        raise InvalidInput(problems)
     return Curve(
         name=name,
         format=listing.format,
-        potential=columns[0][keep] * factors[0],
-        current=columns[1][keep] * factor,
+        potential=values[0],
+        current=values[1],
         per=per,
         lines=np.array([number for number, _ in listing.rows])[keep],
         headings=(headings[at].text, headings[of].text),
@@ -180,6 +191,8 @@ def _numbers(
 ) -> list[Floats]:
     """The wanted columns; every cell that is no finite number is a problem."""
     comma = listing.decimal_comma and _decimal_comma(listing, wanted, name, problems)
+    if (quick := _quickly(listing, wanted, comma)) is not None:
+        return quick
     bad: list[Problem] = []
     found: list[list[float]] = [[] for _ in wanted]
     for number, cells in listing.rows:
@@ -190,7 +203,7 @@ def _numbers(
         for values, column in zip(found, wanted, strict=True):
             text = cells[column].strip('"')
             plain = text.replace(",", ".") if comma else text
-            if _NUMBER.fullmatch(plain) and abs(value := float(plain)) < 1e30:
+            if _NUMBER.fullmatch(plain) and abs(value := float(plain)) < LARGEST:
                 values.append(value)
                 continue
             where = f"{name}, line {number}, column {shown(headings[column].text)}"
@@ -199,6 +212,26 @@ def _numbers(
     if len(bad) > MAX_SHOWN:
         problems.append(Problem(name, f"{count(len(bad) - MAX_SHOWN, 'more cell')} like these", "export it again"))
     return [] if bad else [np.array(values) for values in found]
+
+
+def _quickly(listing: Listing, wanted: Sequence[int], comma: bool) -> list[Floats] | None:
+    """The columns of a file without a fault; None where there is one to be named."""
+    if min((len(cells) for _, cells in listing.rows), default=0) <= max(wanted):
+        return None
+    found = []
+    for column in wanted:
+        text = "\n".join(cells[column] for _, cells in listing.rows)
+        text = text.replace(",", ".") if comma else text
+        if not _FIGURES.fullmatch(text):
+            return None
+        try:
+            values = np.array(text.split("\n"), dtype=np.float64)
+        except ValueError:
+            return None
+        if not (np.abs(values) < LARGEST).all():
+            return None
+        found.append(values)
+    return found
 
 
 def _decimal_comma(listing: Listing, wanted: Sequence[int], name: str, problems: list[Problem]) -> bool:
@@ -224,8 +257,10 @@ def _cycle(
     if counted is None:
         return np.ones(n, bool), None, ()
     numbers = np.asarray(counted).round().astype(int)
-    cycles = tuple(int(c) for c in np.unique(numbers))
-    cycle = cycles[-1] if wanted is None else wanted
+    found, sizes = np.unique(numbers, return_counts=True)
+    cycles = tuple(int(c) for c in found)
+    whole = found[sizes >= sizes.max() / 2]  # instruments begin a cycle that they do not finish
+    cycle = int(whole[-1]) if wanted is None else wanted
     if cycle not in cycles:
         fix = f"use one of {', '.join(map(str, cycles[:20]))}, or leave it out for the last"
         raise InvalidInput(Problem(name, f"there is no cycle {cycle}", fix))

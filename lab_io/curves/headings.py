@@ -16,7 +16,7 @@ CURRENTS = (
     "we(1).current", "im", "<i>", "i", "current", "i we", "j", "current density", "i density", "specific current",
 )  # fmt: skip
 """Names of the current or its density, the surest first."""
-CYCLES = ("cycle number", "scan", "cycle", "half cycle")
+CYCLES = ("cycle number", "scan", "cycle")
 """Names of a column that counts cycles."""
 
 _AGAINST = re.compile(r"\s*\bvs\.?\s*(?P<ref>[^()\[\]]+?)(?=\s*(?:[()\[\]]|/\s*m?V\s*$|$))", re.IGNORECASE)

@@ -12,6 +12,8 @@ from lab_io.words import shown
 
 MAX_POINTS = 200_000
 """Most points of a curve that are read."""
+MAX_LINES = 2 * MAX_POINTS
+"""Most lines of a file."""
 MAX_LINE = 20_000
 """Longest line of a file, in characters."""
 
@@ -74,9 +76,12 @@ def decode(content: bytes) -> str:
     if text is None or re.search("[\x00-\x08\x0e-\x1f]", text):
         raise CellError("the file is not text", "export the curve as text: .mpt, .DTA, .txt or .csv")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    for number, line in enumerate(text.split("\n"), 1):
-        if len(line) > MAX_LINE:
-            raise CellError(f"line {number} has {len(line):,} characters", "export the curve again, one point per line")
+    if (lines := text.count("\n")) > MAX_LINES:
+        raise CellError(f"the file has {lines:,} lines", f"export fewer points: at most {MAX_POINTS:,}")
+    sizes = [len(line) for line in text.split("\n")]
+    if max(sizes) > MAX_LINE:
+        what = f"line {sizes.index(max(sizes)) + 1} has {max(sizes):,} characters"
+        raise CellError(what, "export the curve again, one point per line")
     return text
 
 
