@@ -162,7 +162,7 @@ def report(found: dict[str, Any]) -> str:
         lines += [
             f"  missed: {m['kind']}, "
             + ("not read" if m["error"] is None else f"{m['error']:+.2f} ± {m['sd']:.2f} {unit}")
-            + f", noise {m['noise'] * 100:g} %, a point per {m['step'] * 1e3:.3g} mV, warned of: {', '.join(m['flags'])}"
+            + f", noise {m['noise'] * 100:g} %, a point per {m['step'] * 1e3:.3g} mV; warned: {', '.join(m['flags'])}"
             for m in v["missed"]
         ]
         why = ", ".join(f"{n} {why}" for why, n in sorted(v["why_not"].items(), key=lambda kv: -kv[1])[:4])

@@ -114,7 +114,7 @@ def case(kind: str, rng: np.random.Generator) -> Case:
     read: dict[float, float | None] = {}
     for density in DENSITIES:
         below = np.flatnonzero(seen < density)
-        reaches = len(below) and below[-1] + 1 < len(seen)
+        reaches = len(below) and below[-1] + 1 < len(seen) and clean.max() >= density * area  # nothing is extrapolated
         at = (
             float(np.interp(density, seen[below[-1] : below[-1] + 2], free[below[-1] : below[-1] + 2]))
             if reaches

@@ -84,6 +84,7 @@ def _write(store: Store, state: State, checked: Sequence[CheckedCurve], by: str)
                 "source": one.sources[0].sha256,
                 "read_from": one.sources[-1].sha256,
                 "format": one.curve.format if one.curve else None,
+                "settings": dict(one.curve.settings) if one.curve else {},
                 "parameters": one.entry.parameters(),
                 "targets": [[d.target.metric, d.target.unit, d.target.j] for d in one.values],
                 "measurements": [m.id for m in made],

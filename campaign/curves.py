@@ -170,6 +170,12 @@ def _circumstances(entry: Entry, curve: Curve) -> list[Flag]:
         fix = f"calibrate it against RHE: the choice moves every overpotential by up to {(high - low) * 1e3:.0f} mV"
         said.append(Flag("nominal_reference", Problem(curve.name, what, fix)))
     setup = entry.setup()
+    nominal = entry.offset is None and known is not None and known.name not in ("RHE", "SHE")
+    if nominal and abs(setup.temperature - 25) > 5:
+        there = f"{setup.temperature:g} °C"
+        what = f"the nominal potential of {entry.reference} holds at 25 °C, and the curve was measured at {there}"
+        fix = "calibrate the electrode at that temperature, and state its offset"
+        said.append(Flag("reference_temperature", Problem(curve.name, what, fix)))
     apart = oxygen(setup.temperature) - setup.equilibrium
     if not setup.cathodic and entry.equilibrium is None and abs(apart) > 0.002:
         there = f"{setup.equilibrium + apart:.3f} V"

@@ -10,8 +10,11 @@ import numpy as np
 
 from db.errors import Problem
 from lab_io.curves.curve import Curve
+from lab_io.findings import CellError
+from lab_io.numbers import parse_number
 from lab_io.polarisation import Polarisation, Reading, Setup, amperes
 from lab_io.sweeps import relative_noise, smoothed
+from lab_io.units import convert
 
 BANDS = {10.0: (0.150, 0.700), 100.0: (0.180, 0.900)}
 """V; usual overpotentials of oxygen evolution at 10 and 100 mA/cm^2."""
@@ -19,7 +22,9 @@ SLOPES = (0.020, 0.200)
 """V per decade; usual Tafel slopes."""
 EXCESS = 0.010
 """V by which eta100 - eta10 may exceed the slope before it says something."""
-SPARSE = 0.35
+FAST = 10.0
+"""mV/s; sweeps above it are far from a steady state."""
+SPARSE = 0.45
 """Decades from a current density; a reading that needs points from farther away is a guess."""
 _SURE = 3.0
 """Standard deviations."""
@@ -237,11 +242,24 @@ def _file(curve: Curve, found: Polarisation) -> _Raised:
         n, line = len(curve.left_out), curve.left_out[0]
         what = f"{n} points were left out that the instrument marks as overloaded, from line {line}"
         yield "overload", what, "measure in a wider range of current", False
+    rate = _sweep_rate(curve)
+    if rate and rate > FAST:
+        what = f"the sweep runs at {rate:g} mV/s: charging adds to the current, and a Tafel slope wants a steady state"
+        yield "fast_sweep", what, f"sweep at {FAST:g} mV/s or less, or measure point by point", False
     said = _stated_area(curve.settings.get("area", ""))
     area = found.setup.area
     if said and area and found.setup.basis == "geometric" and abs(said / area.value - 1) > 0.01:
         what = f"the file says an area of {said:g} cm^2, and {area.value:g} cm^2 was stated"
         yield "area", what, "check which one is right; the stated one was used", False
+
+
+def _sweep_rate(curve: Curve) -> float | None:
+    """mV/s, as the header of the file says it."""
+    try:
+        said = parse_number(curve.settings.get("scan rate", ""), decimal=".")
+        return convert(said.value, said.unit or "mV/s", "mV/s") if said else None
+    except CellError:
+        return None
 
 
 def _stated_area(text: str) -> float | None:

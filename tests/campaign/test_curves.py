@@ -115,6 +115,18 @@ def test_all_curves_or_none(oer: Campaign) -> None:
     assert "s1 has a curve in s1.csv already" in said(clash)
 
 
+def test_doubts_about_the_parameters(oer: Campaign) -> None:
+    def codes(**stated) -> set[str]:
+        return {f.code for f in oer.check_curves([handed(csv(), **stated)])[0].flags}
+
+    assert codes() == {"nominal_reference"}
+    assert codes(offset="0.098 V vs SHE", offset_source="calibrated") == set()
+    assert codes(temperature=60.0) >= {"reference_temperature", "temperature"}
+    assert "temperature" not in codes(temperature=60.0, equilibrium="1.199 V")
+    named = csv().replace(b"E/V", b"E vs Ag/AgCl 3 M KCl (V)")
+    assert "says Ag/AgCl 3 M KCl" in said(oer.check_curves([handed(named)]))
+
+
 def test_a_curve_that_is_too_short(oer: Campaign) -> None:
     short = csv(top=50)
     assert "does not reach 100 mA/cm^2" in said(oer.check_curves([handed(short)]))

@@ -203,6 +203,8 @@ def test_doubts() -> None:
     assert "sign" in codes(made(c.potential, -c.current))
     assert "sign" not in codes(made(c.potential, -c.current), replace(SETUP, positive=False))
     assert "few_points" in codes(curve(step=0.03))
+    for rate, doubt in (("50 mV/s", True), ("0.05 V/s", True), ("5.000 mV/s", False), ("fast", False)):
+        assert ("fast_sweep" in codes(replace(c, settings={"scan rate": rate}))) is doubt
     fallen = c.current.copy()
     fallen[-60:-45] *= 0.5
     assert "not_monotonic" in codes(made(c.potential, fallen))
