@@ -147,8 +147,8 @@ def _resistance(curve: Curve, found: Polarisation) -> _Raised:
             f" {top.residual * 1e3:.1f} mV at {shown_density(top.j, setup)}"
         )
         yield "residual_ir", what, "compare only with curves compensated alike, or state a higher compensation", False
-    if found.ohmic and found.slope:
-        left, i = found.ohmic, found.highest * found.norm
+    if found.bent and found.slope:
+        left, i = found.bent, found.highest * found.norm
         size = left.resistance * i
         if abs(size) >= 0.005 and abs(left.resistance) > _SURE * left.se:
             sign, code = ("stayed", "residual_ir") if size > 0 else ("was taken away too much", "overcompensated")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ from lab_io.curves.curve import Curve
 from lab_io.electrodes import per_ph
 from lab_io.findings import CellError
 from lab_io.sweeps import Floats, Sweep, crossing, smoothed, sweeps
-from lab_io.tafel import Ohmic, Slope, averaged, ohmic, tafel
+from lab_io.tafel import Bent, Slope, averaged, bent, tafel
 from lab_io.waves import Wave, wave
 from lab_io.words import count
 
@@ -125,8 +125,8 @@ class Polarisation:
     """In V per decade of current in A."""
     slope_resistance: float
     """ohm whose drop was taken away for the slope: all of Rs that the instrument has left, where Rs is known."""
-    ohmic: Ohmic | None
-    """What the curve above the Tafel window still holds of a resistance."""
+    bent: Bent | None
+    """What the curve from the Tafel window upwards still holds of a resistance."""
     wave: Wave | None
     """A wave before the onset."""
     highest: float
@@ -180,6 +180,9 @@ def polarisation(curve: Curve, setup: Setup, densities: Sequence[float]) -> Pola
     points = averaged(sweep, full, found.end if found else -np.inf)
     window = None if setup.window is None else (setup.window[0] * area, setup.window[1] * area)
     slope = tafel(*points, window)
+    second = bent(*points, slope.low) if slope else None
+    if slope and second:
+        slope = replace(slope, sd=math.hypot(slope.sd, second.slope - slope.value))
     sign = -1.0 if setup.cathodic else 1.0
     return Polarisation(
         setup=setup,
@@ -191,7 +194,7 @@ def polarisation(curve: Curve, setup: Setup, densities: Sequence[float]) -> Pola
         back={j: _reading(other, curve, setup, j) for j in densities} if other else {},
         slope=slope,
         slope_resistance=full,
-        ohmic=ohmic(*points, slope.low) if slope else None,
+        bent=second,
         wave=found,
         highest=float(smoothed(sweep.i).max()) / area,
         tafel_points=(points[0] + sign * (setup.shift() - setup.equilibrium), points[1] - math.log10(area)),

@@ -3,9 +3,9 @@
 Every stretch of a decade or more (of half a decade where there is no more) is fitted by a straight line; the one whose
 slope is surest is taken: smallest se(b)^2 + d^2 + se(d)^2, with d half the difference between the slopes of its two
 halves, whose own se is 2 se(b). So noise, a background current at the low end and a resistance at the high end all
-count against a stretch, and what is left of them, or could hide in the noise, is in the stated uncertainty, together
-with how far the slopes of windows differ whose sum is up to four times as large. A choice without a hand in it, as
-Corva et al., ACS Catal. 12, 13805 (2022), ask for.
+count against a stretch. What is left of them shows in a second fit, which allows for both; how far its slope is from
+the straight line's is part of the stated uncertainty. A choice without a hand in it, as Corva et al., ACS Catal. 12,
+13805 (2022), ask for.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Slope:
     value: float
     """V per decade."""
     sd: float
-    """V per decade: scatter, half the difference between the two halves, and how far windows nearly as good differ."""
+    """V per decade: scatter, half the difference between the two halves, and how far `Bent.slope` is away."""
     low: float
     """Lowest current of the window, in A."""
     high: float
@@ -54,14 +54,14 @@ class Slope:
 
 
 @dataclass(frozen=True, slots=True)
-class Ohmic:
-    """What is left of a resistance in a curve."""
+class Bent:
+    """A fit that allows for a resistance and a background."""
 
     resistance: float
-    """ohm; negative where too much was taken away."""
+    """ohm that the curve still holds; negative where too much was taken away."""
     se: float
     slope: float
-    """V per decade with that resistance taken away."""
+    """V per decade, free of both."""
 
 
 def averaged(sweep: Sweep, resistance: float, start: float = -np.inf) -> tuple[Floats, Floats]:
@@ -131,8 +131,7 @@ def tafel(E: Floats, u: Floats, window: tuple[float, float] | None = None) -> Sl
     total = float(np.sum((E[part] - E[part].mean()) ** 2))
     r2 = 1 - float(rest[best]) / total if total > 0 else 0.0
     low, high = float(10 ** u[part].min()), float(10 ** u[part].max())
-    rivals = b_all[sd2 <= 4 * sd2[best]]
-    sd = float(np.sqrt(sd2[best] + np.mean((rivals - b_all[best]) ** 2)))
+    sd = float(np.sqrt(sd2[best]))
     return Slope(float(b_all[best]), sd, low, high, r2, part.stop - part.start, window is None)
 
 
@@ -148,8 +147,8 @@ def _lines(E: Floats, u: Floats, a: npt.NDArray[np.intp], b: npt.NDArray[np.intp
     return cross / spread, rest, spread
 
 
-def ohmic(E: Floats, u: Floats, low: float) -> Ohmic | None:
-    """The resistance that a curve still holds: E = a + b log10 i + R i from the low end of its Tafel window upwards.
+def bent(E: Floats, u: Floats, low: float) -> Bent | None:
+    """E = a + b log10 i + R i + c / i from the low end of the Tafel window upwards; c / i is a small background.
 
     Args:
         E: [n] potential in V, as corrected.
@@ -157,14 +156,14 @@ def ohmic(E: Floats, u: Floats, low: float) -> Ohmic | None:
         low: current in A where the fit begins.
 
     Returns:
-        None where fewer than eight points or half a decade are above `low`.
+        None where fewer than ten points or half a decade are above `low`.
     """
-    part = u >= np.log10(low)
-    if part.sum() < 8 or np.ptp(u[part]) < NARROW:
+    part = u >= np.log10(low) - 1e-9
+    if part.sum() < 10 or np.ptp(u[part]) < NARROW:
         return None
     i = 10 ** u[part]
-    A = np.column_stack([np.ones_like(i), u[part], i / i.max()])
+    A = np.column_stack([np.ones_like(i), u[part], i / i.max(), i.min() / i])
     c = np.linalg.lstsq(A, E[part], rcond=None)[0]
-    variance = float(np.sum((E[part] - A @ c) ** 2)) / (len(i) - 3)
-    se = float(np.sqrt(variance * np.linalg.pinv(A.T @ A)[2, 2]))
-    return Ohmic(float(c[2] / i.max()), float(se / i.max()), float(c[1]))
+    variance = float(np.sum((E[part] - A @ c) ** 2)) / (len(i) - 4)
+    se = float(np.sqrt(max(variance * float(np.linalg.pinv(A.T @ A)[2, 2]), 0.0)))
+    return Bent(float(c[2] / i.max()), se / float(i.max()), float(c[1]))
