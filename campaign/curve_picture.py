@@ -105,7 +105,7 @@ def _tafel(axes: Axes, found: Polarisation) -> None:
         ".",
         color=_SOFT,
         ms=4,
-        label="averaged, iR-free" if found.slope_resistance else "averaged",
+        label="averaged",
     )
     if slope := found.slope:
         low, high = slope.low / found.norm, slope.high / found.norm
@@ -125,7 +125,7 @@ def _tafel(axes: Axes, found: Polarisation) -> None:
         )
     axes.set_xscale("log")
     axes.set_xlabel(f"current density ({unit})")
-    axes.set_ylabel("overpotential (mV)")
+    axes.set_ylabel("overpotential, iR-free (mV)" if found.slope_resistance else "overpotential (mV)")
     axes.legend(frameon=False, fontsize=7.5, loc="upper left")
     _plain(axes)
 

@@ -121,7 +121,7 @@ def _pictures(checked: list[CheckedCurve], folder: Path | None) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         for one in checked:
             if one.read is not None:
-                path = folder / f"{Path(one.entry.file).name}.png"
+                path = folder / f"{one.entry.file}.png".replace("/", "_").replace("\\", "_")
                 path.write_bytes(curve_png(one.read, one.flags, title=f"{one.entry.sample}: {one.entry.file}"))
                 wrote.append(str(path))
     except OSError as error:

@@ -8,8 +8,9 @@ import yaml
 from small_campaign import spec_of
 
 from campaign import Campaign
-from campaign.curve_list import Handed, from_options, handed_in
+from campaign.curve_list import Entry, Handed, from_options, handed_in
 from campaign.curve_record import curves_on_record
+from campaign.curves import check_curves
 from db.errors import InvalidInput
 
 OBJECTIVES = [
@@ -235,6 +236,30 @@ def test_lists_that_cannot_be(tmp_path: Path, changes, words: str) -> None:
     with pytest.raises(InvalidInput) as error:
         handed_in(path, {})
     assert words in str(error.value)
+
+
+JUNK = [
+    *("", "-1", "1e999", "nan", "No", "0,5", "5 ±", "± 5", "<5", "~5", "5 V vs", "=1+1", "\u0421", "9" * 400),
+    *(-1, 1e300, True, None, [], {}, [1, 2], {"a": 1}, ["E/V"], ["1 mA/cm^2", "x"], {"overpotential": 5}),
+]
+
+
+def test_whatever_stands_in_a_list_is_read_or_refused(oer: Campaign, tmp_path: Path) -> None:
+    """Every parameter with every kind of junk, through the file and the check: no other error, and words for each."""
+    (tmp_path / "x.csv").write_bytes(csv())
+    path = tmp_path / "curves.yaml"
+    refused, state = 0, oer.state
+    for key in Entry.model_fields:
+        for junk in JUNK:
+            stated = STATED | {"file": "x.csv", "sample": "a", "design": "Ni0.5 Fe0.5", key: junk}
+            path.write_text(yaml.safe_dump({"curves": [stated]}))
+            try:
+                wrong = [p for c in check_curves(state, handed_in(path, {}), ()) for p in c.problems]
+            except InvalidInput as error:
+                wrong = list(error.problems)
+            refused += bool(wrong)
+            assert [p for p in wrong if not (p.what and p.fix)] == []
+    assert refused > 0.7 * len(JUNK) * len(Entry.model_fields)
 
 
 def test_a_binary_file_is_kept_beside_what_was_read(oer: Campaign, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
