@@ -264,5 +264,7 @@ def summary(found: Polarisation) -> dict[str, Any]:
             "points": slope.points,
             "free_of_ohm": found.slope_resistance,
         },
+        "left": found.bent
+        and {"ohm": found.bent.resistance, "se_ohm": found.bent.se, "slope_mV_dec": found.bent.slope * 1e3},
         "highest": shown_density(found.highest, setup),
     }
