@@ -17,6 +17,9 @@ from db.rows import Record
 from db.store import Store
 
 if TYPE_CHECKING:
+    from campaign.curve_list import Handed
+    from campaign.curve_record import Again
+    from campaign.curves import CheckedCurve
     from campaign.record import Reading
     from campaign.screen import Indices
     from campaign.spec import CampaignSpec
@@ -129,6 +132,37 @@ class Campaign:
     def recorded(self, file: str | Path | bytes | Reading, **answers: Any) -> bool:
         """Whether these very bytes, read in this way, were ingested before. Arguments as for `check`."""
         return record.recorded_before(self._store, self.name, record.read(file, **answers))
+
+    def check_curves(self, handed: Sequence[Handed]) -> list[CheckedCurve]:
+        """Read polarisation curves and say what each would bring, and what stands against it; nothing is written.
+
+        Args:
+            handed: as `campaign.curve_list.handed_in` makes them of a file, a folder or a list.
+        """
+        from campaign.curve_record import checked_curves
+
+        return checked_curves(self._store, self.name, handed)
+
+    def record_curves(self, handed: Sequence[Handed]) -> list[CheckedCurve]:
+        """Record polarisation curves with what is read on them: all or none. Those on record change nothing.
+
+        Raises:
+            InvalidInput: one of them cannot be recorded; all problems at once.
+            Conflict: others kept recording at the same moment.
+        """
+        from campaign.curve_record import record_curves
+
+        return record_curves(self._store, self.name, handed, by=self._by)
+
+    def recompute_curves(self) -> list[Again]:
+        """Every value that came from a curve, computed again from the stored bytes and parameters alone.
+
+        Raises:
+            InvalidInput: a file of a curve is missing from the database.
+        """
+        from campaign.curve_record import recomputed
+
+        return recomputed(self._store, self.name)
 
     def recommend(
         self,
