@@ -1,10 +1,10 @@
-"""Several recipes as one: their quantiles averaged, by weights found on what none of them had seen."""
+"""Several recipes as one, by weights found on what none of them had seen: quantiles averaged, beliefs mixed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from botorch.exceptions.errors import UnsupportedError
@@ -17,6 +17,11 @@ from surrogates.quantiles import LEVELS
 from surrogates.recipes import recipe_from
 from surrogates.recipes.base import Learned, Problem, Recipe, Trained
 from surrogates.splits import NEVER
+
+if TYPE_CHECKING:
+    from botorch.models.model import Model
+
+    from surrogates.encoders.base import Encoder
 
 EQUAL = 40
 """Rows at which the weights are half way between equal ones and the best."""
@@ -93,7 +98,8 @@ class Blend(Recipe):
 
     def train(self, problem: Problem, seed: int) -> Trained:
         """Train every recipe on the problem's folds, and weigh them."""
-        trained = [part.train(problem, seed) for part in self.parts]
+        known = problem.trained
+        trained = [known[part] if part in known else part.train(problem, seed) for part in self.parts]
         seen = torch.stack([found.out_of_fold[:, 0] for found in trained]).detach()
         value = problem.value[:, 0]
         told = ~value.isnan() & ~seen.isnan().any(2).any(0)
@@ -105,7 +111,7 @@ class Blend(Recipe):
         out_of_fold = torch.einsum("nr,rnl->nl", fold_weights[problem.fold], seen).unsqueeze(1)
         shares = ", ".join(f"{part.type} {weight:.2f}" for part, weight in zip(self.parts, weights, strict=True))
         notes = [f"{part.type}: {note}" for part, f in zip(self.parts, trained, strict=True) for note in f.notes]
-        learned = LearnedBlend(tuple(found.learned for found in trained), fold_weights, problem)
+        learned = LearnedBlend(tuple(found.learned for found in trained), fold_weights, replace(problem, trained={}))
         return Trained(learned, out_of_fold, (f"weights: {shares}", *notes))
 
     def restore(self, tensors: Mapping[str, Tensor], problem: Problem) -> Learned:
@@ -155,13 +161,35 @@ class LearnedBlend(FoldMembers):
         parts = torch.stack([part.fold_predictions(bags)[members] for part in self.parts])
         return torch.einsum("pr,rp...->p...", self.fold_weights[members], parts)
 
+    def botorch_model(self, encoder: Encoder) -> Model:  # type: ignore[override]
+        """The beliefs of the parts, mixed by the same weights: what they know jointly of several designs is kept."""
+        from surrogates.mixture import MixtureBelief
+
+        return MixtureBelief([part.botorch_model(encoder) for part in self.parts], self.weights)
+
     def attention(self, bags: Bags) -> tuple[Tensor, Tensor]:
-        """There is none.
+        """That of the parts that have some, averaged by weight, `n x k` each.
 
         Raises:
-            UnsupportedError: always.
+            UnsupportedError: parts without attention make up most of the blend.
         """
-        raise UnsupportedError("a blend has no attention of its own; fit one of its recipes to see weights")
+        found, shares = [], []
+        for part, weight in zip(self.parts, self.weights.tolist(), strict=True):
+            try:
+                found.append(part.attention(bags))
+            except UnsupportedError:
+                continue
+            shares.append(weight)
+        if sum(shares) < 0.5:
+            raise UnsupportedError(
+                f"a blend has no attention of its own, and parts with attention make up {sum(shares):.2f} of this one; "
+                "fit one of its recipes to see weights"
+            )
+        share = self.weights.new_tensor(shares) / sum(shares)
+        means, sds = (torch.stack(tensors) for tensors in zip(*found, strict=True))
+        mean = torch.einsum("r,rnk->nk", share, means)
+        variance = torch.einsum("r,rnk->nk", share, sds.square() + (means - mean).square())
+        return mean, variance.sqrt()
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights, and what each part learned under its number."""
