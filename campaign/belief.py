@@ -38,7 +38,7 @@ from surrogates.recipes import recipe_from
 Array = NDArray[np.float64]
 
 AUTO_RECIPES: tuple[Mapping[str, Any], ...] = ({"type": "gp"}, {"type": "mean_pool"}, {"type": "gated_attention"})
-"""What `model: auto` chooses from, and blends, simplest first.
+"""What `model: auto` chooses from, and from a blend of them, simplest first.
 
 Trees are not among them: they never predict beyond the best value seen, which a search lives on.
 """
@@ -354,7 +354,7 @@ def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str
         recipes, scored_at = [recipe_from(route_recipe(state.space, wanted.recipe))], n
     elif before is None or needs_rescoring(before["scored_at"], n):
         each = ROUTE_RECIPES if route_of(state.space) else AUTO_RECIPES
-        recipes, scored_at = [recipe_from(r) for r in (*each, {"type": "blend", "recipes": each})], n
+        recipes, scored_at = [recipe_from(r) for r in (*each, {"type": "blend", "recipes": each, "safe": "first"})], n
     else:
         recipes, scored_at = [recipe_from(before["without_history"])], before["scored_at"]
     incumbent = recipe_from(before["without_history"]) if before else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from botorch.exceptions.errors import UnsupportedError
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from surrogates.encoders.base import Encoder
 
-EQUAL = 40
-"""Rows at which the weights are half way between equal ones and the best."""
+HALF_WAY = 40
+"""Rows at which the weights are half way between those that are safe and the best."""
 STEPS = 1000
 """Steps of the search for weights."""
 
@@ -54,13 +54,13 @@ def simplex_weights(quantiles: Tensor, value: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Blend(Recipe):
-    """Recipes trained on the same folds, averaged quantile by quantile (Vincentised; stacking of Wolpert 1992).
+    """Recipes trained on the same folds and stacked (Wolpert 1992; Yao, Vehtari, Simpson and Gelman 2018).
 
-    The weights minimise the pinball loss of what was predicted out of fold, as in super learning (van der Laan,
-    Polley and Hubbard 2007), shrunk towards equal ones, which are hard to beat on few data (Timmermann 2006):
-    w = n / (n + EQUAL) best + EQUAL / (n + EQUAL) equal. What is predicted out of fold has weights that did not see the
-    fold. Every recipe predicts as it does alone; the members of the
-    belief are the blends without each fold. Calibration is the blend's own.
+    A measurement is predicted by the average of the recipes' quantiles (Vincentised), the noise-free value by the
+    mixture of their joint beliefs (`surrogates.mixture`). The weights minimise the pinball loss of what was predicted
+    out of fold, as in super learning (van der Laan, Polley and Hubbard 2007), shrunk towards safe ones:
+    w = n / (n + HALF_WAY) best + HALF_WAY / (n + HALF_WAY) safe. What is predicted out of fold has weights that did not
+    see the fold. Every recipe predicts as it does alone. Calibration is the blend's own.
 
     Raises:
         ValueError: there are fewer than two recipes, one occurs twice or predicts classes, or one is unknown.
@@ -71,9 +71,14 @@ class Blend(Recipe):
 
     recipes: Sequence[Recipe | str | Mapping[str, Any]] = ("gp", "forest")
     """What is blended: recipes, or their tags or JSON; kept as recipes."""
+    safe: Literal["equal", "first"] = "equal"
+    """Weights on few data: equal ones, which are hard to beat where recipes are about as good (Timmermann 2006), or all
+    on the first recipe, where it is known to be the better one on few data."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.safe not in ("equal", "first"):
+            raise ValueError(f"safe must be equal or first, not {self.safe!r}")
         parts = tuple(part if isinstance(part, Recipe) else recipe_from(part) for part in self.recipes)
         if len(parts) < 2 or len(set(parts)) < len(parts):
             raise ValueError(f"a blend is of at least two different recipes, not {[part.type for part in parts]}")
@@ -105,14 +110,21 @@ class Blend(Recipe):
         told = ~value.isnan() & ~seen.isnan().any(2).any(0)
         # a split calibrates on the only rows that were held out, which nothing may learn from
         several = told & (problem.folds > 1)
-        weights = _weights(seen, value, several)
-        folds = [_weights(seen, value, several & (problem.fold != fold)) for fold in range(problem.folds)]
+        weights = self._weights(seen, value, several)
+        folds = [self._weights(seen, value, several & (problem.fold != fold)) for fold in range(problem.folds)]
         fold_weights = torch.stack([*folds, weights])
         out_of_fold = torch.einsum("nr,rnl->nl", fold_weights[problem.fold], seen).unsqueeze(1)
         shares = ", ".join(f"{part.type} {weight:.2f}" for part, weight in zip(self.parts, weights, strict=True))
         notes = [f"{part.type}: {note}" for part, f in zip(self.parts, trained, strict=True) for note in f.notes]
         learned = LearnedBlend(tuple(found.learned for found in trained), fold_weights, replace(problem, trained={}))
         return Trained(learned, out_of_fold, (f"weights: {shares}", *notes))
+
+    def _weights(self, seen: Tensor, value: Tensor, rows: Tensor) -> Tensor:
+        """Weights found on some rows, `R`; the safe ones where there are none."""
+        n, safe = int(rows.sum()), seen.new_full((len(seen),), 1 / len(seen))
+        if self.safe == "first":
+            safe = torch.eye(len(seen), dtype=seen.dtype)[0]
+        return safe if not n else (n * simplex_weights(seen[:, rows], value[rows]) + HALF_WAY * safe) / (n + HALF_WAY)
 
     def restore(self, tensors: Mapping[str, Tensor], problem: Problem) -> Learned:
         """The same models under the same weights."""
@@ -122,13 +134,6 @@ class Blend(Recipe):
             own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
             found.append(part.restore(own, problem))
         return LearnedBlend(tuple(found), tensors["weights"], problem)
-
-
-def _weights(seen: Tensor, value: Tensor, rows: Tensor) -> Tensor:
-    """Weights found on some rows, `R`; equal ones where there are none."""
-    equal = seen.new_full((len(seen),), 1 / len(seen))
-    n = int(rows.sum())
-    return equal if not n else (n * simplex_weights(seen[:, rows], value[rows]) + EQUAL * equal) / (n + EQUAL)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from surrogates.recipes.bag import BagRecipe
 
 SHORT = {"type": "mean_pool", "hidden": 8, "members": 2, "epochs": 5}
 EACH = ({"type": "gp"}, SHORT)
-BLEND = recipe_from({"type": "blend", "recipes": EACH})
+BLEND = recipe_from({"type": "blend", "recipes": EACH, "safe": "first"})
 
 
 @pytest.fixture(autouse=True)

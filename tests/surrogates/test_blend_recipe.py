@@ -2,7 +2,6 @@ import json
 
 import pytest
 import torch
-from botorch.exceptions.errors import UnsupportedError
 from conftest import mixtures, response
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,20 +133,6 @@ def test_other_calibrations_work(bags, values, calibration):
     assert found.quantiles(bags).isfinite().all()
     if calibration == "none":
         assert torch.allclose(found.learned.weights, torch.full((2,), 0.5, dtype=torch.float64))
-
-
-def test_what_explains_a_blend_makes_up_most_of_it(blend_fit, encoder, bags, values, gated_fit, small_gated):
-    with pytest.raises(
-        UnsupportedError, match="a blend has no attention of its own, and parts with attention make up 0"
-    ):
-        blend_fit.attribute(bags)
-    alone = gated_fit.attribute(bags)
-    found = fit(
-        Blend(recipes=(small_gated, MeanPool(hidden=2, members=1, epochs=2))), bags, Targets.exact(values), seed=3
-    )
-    share, mean = found.learned.weights[0], bags.weights
-    assert torch.allclose(found.attribute(bags).value, share * alone.value + (1 - share) * mean, atol=1e-6)
-    assert (found.attribute(bags).sd >= share.sqrt() * alone.sd - 1e-9).all()
 
 
 def test_the_choice_may_fall_on_a_blend(bags, values, blend):

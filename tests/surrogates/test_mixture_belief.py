@@ -6,7 +6,7 @@ from botorch.exceptions.errors import UnsupportedError
 from conftest import mixtures
 from gpytorch.distributions import MultivariateNormal
 
-from surrogates import GP, Forest, Targets, fit, load
+from surrogates import GP, Forest, MeanPool, Targets, fit, load
 from surrogates.choice import choose
 from surrogates.mixture import MixtureBelief
 from surrogates.recipes import recipe_hash
@@ -110,6 +110,26 @@ def test_a_saved_blend_believes_the_same(stack, face, encoder, tmp_path):
     assert torch.allclose(again.mean, face.posterior(X).mean, rtol=1e-9)
     covariance = face.posterior(X).distribution.covariance_matrix
     assert torch.allclose(again.distribution.covariance_matrix, covariance, rtol=1e-6)
+
+
+def test_the_first_recipe_has_the_rest_of_the_weight_where_it_is_the_safe_one(stack, parts, fits, bags, values):
+    found = fit(Blend(recipes=parts, safe="first"), bags, Targets.exact(values), seed=3, known=fits)
+    shift = 40 / 88 * torch.tensor([0.5, -0.5], dtype=torch.float64)
+    assert torch.allclose(found.learned.weights, stack.learned.weights + shift)
+    with pytest.raises(ValueError, match="safe must be equal or first, not 'last'"):
+        Blend(recipes=parts, safe="last")
+
+
+def test_what_explains_a_blend_makes_up_most_of_it(stack, gated_fit, bags, values):
+    """Attention is that of the parts that have some: here of two networks, of which one looks at the shares alone."""
+    with pytest.raises(UnsupportedError, match="a blend has no attention of its own, and parts with attention make up"):
+        stack.attribute(bags)
+    alone = gated_fit.attribute(bags)
+    blend = Blend(recipes=(gated_fit.recipe, MeanPool(hidden=2, members=1, epochs=2)))
+    found = fit(blend, bags, Targets.exact(values), seed=3, known=[gated_fit])
+    share = found.learned.weights[0]
+    assert torch.allclose(found.attribute(bags).value, share * alone.value + (1 - share) * bags.weights, atol=1e-6)
+    assert (found.attribute(bags).sd >= share.sqrt() * alone.sd - 1e-9).all()
 
 
 def test_what_is_known_is_not_trained_again(stack, parts, fits, bags, values, monkeypatch):
