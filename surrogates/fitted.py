@@ -254,7 +254,8 @@ def fit(
         problem = replace(problem, start=pretrained.tensors)
     others = [*([] if pretrained is None else [pretrained.hash]), *(past.hash for past in history)]
     data = content_hash(bags.hash, targets.hash, *others)
-    problem = replace(problem, trained={f.recipe: _trained(f, data, problem, seed, len(notes)) for f in known})
+    mine = [f for f in known if f.recipe in getattr(recipe, "parts", ())]
+    problem = replace(problem, trained={f.recipe: _trained(f, data, problem, seed, len(notes)) for f in mine})
     trained = recipe.train(problem, seed) if _together(recipe, problem) else train_separately(recipe, problem, seed)
     held = problem.fold != NEVER
     seen = OutOfFold(

@@ -29,24 +29,28 @@ STEPS = 1000
 """Steps of the search for weights."""
 
 
-def simplex_weights(quantiles: Tensor, value: Tensor) -> Tensor:
-    """Weights of R predictions, `R`, not negative and summing to 1, that minimise the pinball loss of their average.
+def simplex_weights(quantiles: Tensor, value: Tensor, rows: Tensor | None = None) -> Tensor:
+    """Weights `... x R` of R predictions, not negative, of sum 1, that minimise the pinball loss of their average.
 
     Mirror descent with the entropy, normalised steps and averaged weights (Beck and Teboulle 2003); the loss is convex.
 
     Args:
         quantiles: `R x n x 9`.
         value: `n`.
+        rows: which rows count, `... x n`, bool; weights for each set of them. All count by default.
     """
-    levels = quantiles.new_tensor(LEVELS)
-    logits = total = quantiles.new_zeros(len(quantiles))
-    largest = torch.finfo(quantiles.dtype).tiny
+    rows = torch.ones_like(value) if rows is None else rows.to(value)
+    share = (rows / rows.sum(-1, keepdim=True).clamp_min(1)).repeat_interleave(len(LEVELS), -1)
+    flat, levels = quantiles.flatten(1), quantiles.new_tensor(LEVELS).repeat(len(value))
+    seen = value.repeat_interleave(len(LEVELS))
+    logits = total = quantiles.new_zeros(*rows.shape[:-1], len(quantiles))
+    largest = quantiles.new_tensor(torch.finfo(quantiles.dtype).tiny)
     for step in range(1, STEPS + 1):
-        weights = logits.softmax(0)
-        above = value.unsqueeze(-1) < torch.einsum("r,rnl->nl", weights, quantiles)
-        slope = ((above.to(levels) - levels) * quantiles).mean((1, 2))
-        slope = slope - slope.mean()
-        largest = max(largest, float(slope.abs().max()))
+        weights = logits.softmax(-1)
+        above = seen < weights @ flat
+        slope = ((above.to(levels) - levels) * share) @ flat.mT
+        slope = slope - slope.mean(-1, keepdim=True)
+        largest = torch.maximum(largest, slope.abs().amax(-1, keepdim=True))
         logits = logits - slope / (largest * step**0.5)
         total = total + weights
     return total / STEPS
@@ -110,21 +114,23 @@ class Blend(Recipe):
         told = ~value.isnan() & ~seen.isnan().any(2).any(0)
         # a split calibrates on the only rows that were held out, which nothing may learn from
         several = told & (problem.folds > 1)
-        weights = self._weights(seen, value, several)
-        folds = [self._weights(seen, value, several & (problem.fold != fold)) for fold in range(problem.folds)]
-        fold_weights = torch.stack([*folds, weights])
+        without = [several & (problem.fold != fold) for fold in range(problem.folds)]
+        fold_weights = self._weights(seen[:, told], value[told], torch.stack([*without, several])[:, told])
         out_of_fold = torch.einsum("nr,rnl->nl", fold_weights[problem.fold], seen).unsqueeze(1)
-        shares = ", ".join(f"{part.type} {weight:.2f}" for part, weight in zip(self.parts, weights, strict=True))
+        shares = ", ".join(
+            f"{part.type} {weight:.2f}" for part, weight in zip(self.parts, fold_weights[-1], strict=True)
+        )
         notes = [f"{part.type}: {note}" for part, f in zip(self.parts, trained, strict=True) for note in f.notes]
         learned = LearnedBlend(tuple(found.learned for found in trained), fold_weights, replace(problem, trained={}))
         return Trained(learned, out_of_fold, (f"weights: {shares}", *notes))
 
     def _weights(self, seen: Tensor, value: Tensor, rows: Tensor) -> Tensor:
-        """Weights found on some rows, `R`; the safe ones where there are none."""
-        n, safe = int(rows.sum()), seen.new_full((len(seen),), 1 / len(seen))
+        """Weights found on each of some sets of rows, `B x n`: `B x R`; the safe ones where a set is empty."""
+        safe = seen.new_full((len(seen),), 1 / len(seen))
         if self.safe == "first":
             safe = torch.eye(len(seen), dtype=seen.dtype)[0]
-        return safe if not n else (n * simplex_weights(seen[:, rows], value[rows]) + HALF_WAY * safe) / (n + HALF_WAY)
+        n = rows.sum(1, keepdim=True)
+        return (n * simplex_weights(seen, value, rows) + HALF_WAY * safe) / (n + HALF_WAY)
 
     def restore(self, tensors: Mapping[str, Tensor], problem: Problem) -> Learned:
         """The same models under the same weights."""
