@@ -39,7 +39,7 @@ class MixtureBelief(GaussianBelief):
     @property
     def models(self) -> list[Model]:
         """The beliefs that are mixed."""
-        return list(self._models)  # type: ignore[arg-type]
+        return list(self._models)
 
     @property
     def num_outputs(self) -> int:

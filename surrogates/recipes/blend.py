@@ -172,7 +172,7 @@ class LearnedBlend(FoldMembers):
         parts = torch.stack([part.fold_predictions(bags)[members] for part in self.parts])
         return torch.einsum("pr,rp...->p...", self.fold_weights[members], parts)
 
-    def botorch_model(self, encoder: Encoder) -> Model:  # type: ignore[override]
+    def botorch_model(self, encoder: Encoder) -> Model:
         """The beliefs of the parts, mixed by the same weights: what they know jointly of several designs is kept."""
         from surrogates.mixture import MixtureBelief
 
