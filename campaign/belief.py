@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,8 @@ from surrogates.recipes import recipe_from
 
 Array = NDArray[np.float64]
 
-AUTO_RECIPES = ("gp", "mean_pool", "gated_attention")
-"""What `model: auto` chooses from, simplest first.
+AUTO_RECIPES: tuple[Mapping[str, Any], ...] = ({"type": "gp"}, {"type": "mean_pool"}, {"type": "gated_attention"})
+"""What `model: auto` chooses from, and from a blend of them, simplest first.
 
 Trees are not among them: they never predict beyond the best value seen, which a search lives on.
 """
@@ -159,8 +159,8 @@ class ObjectiveBelief:
     """Nominal level -> working miscoverage, which follows the coverage realised so far."""
     lessons: tuple[Lesson, ...] = ()
     """What was learnt from histories."""
-    without: str = ""
-    """Recipe that would be believed without histories, and which later rounds start from."""
+    without: Mapping[str, Any] = field(default_factory=dict)
+    """Recipe that would be believed without histories, and which later rounds start from, as plain values."""
 
     def bags(self, X: Array, strata: Sequence[str]) -> Bags:
         """Designs `n x d` as bags."""
@@ -381,7 +381,8 @@ def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str
     if isinstance(wanted, RecipeModel):
         recipes, scored_at = [recipe_from(route_recipe(state.space, wanted.recipe))], n
     elif before is None or needs_rescoring(before["scored_at"], n):
-        recipes, scored_at = [recipe_from(r) for r in (ROUTE_RECIPES if route_of(state.space) else AUTO_RECIPES)], n
+        each = ROUTE_RECIPES if route_of(state.space) else AUTO_RECIPES
+        recipes, scored_at = [recipe_from(r) for r in (*each, {"type": "blend", "recipes": each, "safe": "first"})], n
     else:
         recipes, scored_at = [recipe_from(before["without_history"])], before["scored_at"]
     incumbent = recipe_from(before["without_history"]) if before else None
@@ -392,7 +393,7 @@ def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str
         again = math.ceil(max(scored_at * GROWTH, ENOUGH))
         reason = f"{choice.recipe.type}, as chosen at {scored_at} measurements; compared again at {again}"
         choice = replace(choice, reason=reason)
-    without = choice.recipe.type
+    without = choice.recipe.to_json()
     learnt = lessons(state, objective, sign(objective)) if objective in state.objectives else ()
     if learnt:
         stage(f"learn from history: {objective.name}")
@@ -415,7 +416,7 @@ def last_choice(state: State, objective: Objective) -> Mapping[str, Any] | None:
     for batch in reversed(state.batches):
         if objective.name in batch.settings.get("models", {}):
             stored = batch.settings["models"][objective.name]
-            return {"without_history": stored["recipe"], **stored}
+            return {"without_history": {**stored["settings"], "type": stored["recipe"]}, **stored}
     return None
 
 

@@ -10,7 +10,7 @@ from campaign.grammar import Choice, Frozen, faults
 
 
 class AutoModel(Frozen):
-    """Whichever surrogate predicts unseen samples better, compared again as data arrive."""
+    """Whichever surrogate, or blend of them, predicts unseen samples better, compared again as data arrive."""
 
     type: Literal["auto"] = "auto"
 

@@ -106,7 +106,7 @@ def choose(
     def fitted(recipe: Recipe) -> Fitted:
         key = recipe_hash(recipe)
         if key not in fits:
-            fits[key] = fit(recipe, bags, targets, strata=strata, seed=seed)
+            fits[key] = fit(recipe, bags, targets, strata=strata, seed=seed, known=tuple(fits.values()))
         return fits[key]
 
     present = incumbent if incumbent is not None and incumbent in candidates else candidates[0]

@@ -21,7 +21,7 @@ from surrogates.guard import Domain, Guard
 from surrogates.history import History
 from surrogates.quantiles import MEDIAN
 from surrogates.recipes import recipe_from
-from surrogates.recipes.base import Learned, Problem, Recipe
+from surrogates.recipes.base import Learned, Problem, Recipe, Trained
 from surrogates.separate import restore_separately, train_separately
 from surrogates.splits import NEVER, assign_folds
 
@@ -216,6 +216,7 @@ def fit(
     seed: int,
     pretrained: Pretrained | None = None,
     history: Sequence[History] = (),
+    known: Sequence[Fitted] = (),
 ) -> Fitted:
     """Fit and calibrate a recipe: a pure function, the same arguments give bit-identical results.
 
@@ -228,10 +229,12 @@ def fit(
         seed: of folds, and of whatever the recipe draws.
         pretrained: weights from which a network starts.
         history: earlier campaigns, for a recipe that uses them. They teach and never calibrate.
+        known: fits to the same data under the same seed; a blend takes from them what it would have to train. The
+            result is the same.
 
     Raises:
-        ValueError: bags and targets do not fit, a target has fewer than two exact values, a class is not 0 or 1, or
-            the recipe needs a history and there is none.
+        ValueError: bags and targets do not fit, a target has fewer than two exact values, a class is not 0 or 1,
+            the recipe needs a history and there is none, or what is known was fitted otherwise.
         UnsupportedError: pretrained weights, or a history, for a recipe that has no use for them, or bags of parts for
             one that learns no means.
     """
@@ -249,6 +252,10 @@ def fit(
     problem = replace(problem, history=tuple(history))
     if pretrained is not None:
         problem = replace(problem, start=pretrained.tensors)
+    others = [*([] if pretrained is None else [pretrained.hash]), *(past.hash for past in history)]
+    data = content_hash(bags.hash, targets.hash, *others)
+    mine = [f for f in known if f.recipe in getattr(recipe, "parts", ())]
+    problem = replace(problem, trained={f.recipe: _trained(f, data, problem, seed, len(notes)) for f in mine})
     trained = recipe.train(problem, seed) if _together(recipe, problem) else train_separately(recipe, problem, seed)
     held = problem.fold != NEVER
     seen = OutOfFold(
@@ -261,9 +268,19 @@ def fit(
     )
     if pretrained is not None:
         pretrained.check(recipe)
-    others = [*([] if pretrained is None else [pretrained.hash]), *(past.hash for past in history)]
-    data = content_hash(bags.hash, targets.hash, *others)
-    return Fitted(recipe, seed, data, (*notes, *trained.notes), replace(problem, start=None), trained.learned, seen)
+    problem = replace(problem, start=None, trained={})
+    return Fitted(recipe, seed, data, (*notes, *trained.notes), problem, trained.learned, seen)
+
+
+def _trained(fitted: Fitted, data: str, problem: Problem, seed: int, notes: int) -> Trained:
+    """What training left, from a fit to the same problem, of whose notes the first are on the data."""
+    same = fitted.data_hash == data and fitted.seed == seed and torch.equal(fitted.problem.fold, problem.fold)
+    if not same:
+        raise ValueError(f"what is known of {fitted.recipe.type} was fitted to other data, folds or another seed")
+    found = fitted.out_of_fold.predictions
+    out_of_fold = found.new_full((len(problem.value), *found.shape[1:]), torch.nan)
+    out_of_fold[problem.fold != NEVER] = found
+    return Trained(fitted.learned, out_of_fold, fitted.notes[notes:])
 
 
 def _together(recipe: Recipe, problem: Problem) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from torch import Tensor
@@ -38,6 +38,8 @@ class Problem:
     """Parameters of a pretrained network, from which every member starts; used by networks, and once."""
     history: tuple[History, ...] = ()
     """Earlier campaigns; used by a recipe that `uses_history`. None of their rows is among the rows above."""
+    trained: Mapping[Recipe, Trained] = field(default_factory=dict)
+    """What recipes left that were trained on this very problem before; used by a blend of them, and once."""
 
     def known_variance(self, target: int) -> Tensor | None:
         """Variance of each row of a target, `n`; None if it is not known of every value."""

@@ -81,7 +81,7 @@ def test_a_campaign_begins_with_what_an_earlier_one_tells(lab):
     following = second.recommend(3)
     model = following.batch.settings["models"]["loss"]
     (lesson,) = model["history"]
-    assert (model["recipe"], model["without_history"], model["measured"]) == ("transfer", "gp", 3)
+    assert (model["recipe"], model["without_history"]["type"], model["measured"]) == ("transfer", "gp", 3)
     assert lesson["used"]
     assert lesson["rows"] == len(rows)
     assert 0 < lesson["weight"] < 1.5

@@ -2,7 +2,6 @@ import json
 
 import pytest
 import torch
-from botorch.exceptions.errors import UnsupportedError
 from conftest import mixtures, response
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,16 +133,6 @@ def test_other_calibrations_work(bags, values, calibration):
     assert found.quantiles(bags).isfinite().all()
     if calibration == "none":
         assert torch.allclose(found.learned.weights, torch.full((2,), 0.5, dtype=torch.float64))
-
-
-def test_a_face_of_the_blend_can_be_asked_for_samples(blend_fit, encoder):
-    X = mixtures(6, 4, seed=20)
-    model = blend_fit.botorch_model(encoder)
-    posterior = model.posterior(X)
-    assert torch.allclose(posterior.mean, blend_fit.learned.member_locations(encoder(X)).mean(0))
-    assert posterior.rsample(torch.Size([3])).shape == (3, 6, 1)
-    with pytest.raises(UnsupportedError, match="a blend has no attention"):
-        blend_fit.attribute(encoder(X))
 
 
 def test_the_choice_may_fall_on_a_blend(bags, values, blend):

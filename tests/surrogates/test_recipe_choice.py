@@ -24,7 +24,7 @@ def fits(monkeypatch):
     """Replaces fitting by made-up out-of-fold predictions; records the recipes that were fitted."""
     made = []
 
-    def pretend(recipe, bags, targets, *, strata=None, seed):
+    def pretend(recipe, bags, targets, *, strata=None, seed, known=()):
         made.append(recipe)
         value = targets.value[:, 0]
         rng = torch.Generator().manual_seed(round(100 * recipe.off))
