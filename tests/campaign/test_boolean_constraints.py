@@ -85,10 +85,10 @@ def test_it_is_told_on_the_card_and_stored_in_the_ledger(start: Any) -> None:
     assert any("single_phase is yes is learned from" in note for note in batch.notes)
     assert batch.batch.settings["answers"]["single_phase"]["yes"] == seen["met"]
     for r in batch:
-        found = card(r)["feasibility"]
+        found = card(r, campaign.state.space)["feasibility"]
         assert found["all"] == pytest.approx(found["constraints"]["single_phase"]["probability"])
         assert any(
-            line.startswith("P(feasible) ") and "single_phase (measured) yes" in line for line in card(r)["text"]
+            line.startswith("P(feasible) ") and "single_phase (measured) yes" in line for line in card(r, campaign.state.space)["text"]
         )
     assert "single_phase P(feasible)" in batch.to_frame().columns
     assert 0 <= ranked(campaign.state, 3)[0][0]["feasibility"]["each"]["single_phase"] <= 1
@@ -146,14 +146,14 @@ def test_what_is_unlikely_comes_last_and_says_so(start: Any) -> None:
     late = [bool(r.rationale["feasibility"]["late"]) for r in batch]
     assert late == sorted(late)
     assert 0 < sum(late) < len(late)
-    assert any("comes after all others" in line for line in card(batch[-1])["text"])
+    assert any("comes after all others" in line for line in card(batch[-1], campaign.state.space)["text"])
 
 
 def test_one_answer_alone_teaches_nothing_and_is_told(start: Any) -> None:
     campaign = begun(start, answer=lambda d: "no")
     batch = campaign.recommend()
     assert any("every answer so far is no" in note for note in batch.notes)
-    assert card(batch[0])["feasibility"] is None
+    assert card(batch[0], campaign.state.space)["feasibility"] is None
     (finding,) = constraints(Look(campaign.state, None))
     assert finding.level == "warn"
     assert "check that yes is the answer you want" in finding.next

@@ -76,7 +76,7 @@ def test_another_answer_than_the_one_on_record_is_asked_about():
 @pytest.mark.parametrize("format", ["csv", "xlsx"])
 def test_a_worksheet_offers_the_column_and_reads_back(format):
     row = WorksheetRow("b1-01", 1, "NiFe", {"Ni": 0.5, "Fe": 0.5}, {"single_phase": {"probability": 0.75}})
-    sheet = Worksheet("alloys", 1, EXPECT.elements, (), EXPECT.metrics, (row,))
+    sheet = Worksheet("alloys", 1, EXPECT.elements, (), EXPECT.metrics, rows=(row,))
     content = render(sheet, format)
     table = read_table(content, f"batch.{format}")
     place = table.header.index("single_phase (yes/no)")
