@@ -36,6 +36,7 @@ class Slabs:
     """The space, what encodes it, and the planted target."""
 
     def __init__(self, elements: Sequence[str]) -> None:
+        from campaign.encoding import outline_of
         from campaign.spaces.slab.spec import DopedSlab
         from surrogates import CompositionEncoder
         from surrogates.encoders.cache import FeatureCache
@@ -52,7 +53,14 @@ class Slabs:
         }
         self.space: Any = DopedSlab.model_validate(spec).build({})
         cache = FeatureCache(features())
-        sites = SiteEncoder(self.space.structures, CHGNetPotential(), SiteChoice("sublattice"), cache, workers=2)
+        sites = SiteEncoder(
+            self.space.structures,
+            CHGNetPotential(),
+            SiteChoice("sublattice"),
+            cache,
+            workers=2,
+            outline=outline_of(self.space),
+        )
         self.encoders = {"sites": sites, "elements": CompositionEncoder((HOST, *elements))}
         host = self.space.host
         places = host.structure.frac_coords[list(host.sites)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -25,6 +25,8 @@ from campaign.spaces.slab.spec import Length
 from db.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from surrogates.encoders.base import Encoder
     from surrogates.encoders.potentials import Potential
     from surrogates.encoders.sites import SiteChoice
@@ -166,11 +168,27 @@ def site_encoder(space: StructureSpace, encoder: CHGNetEncoder | UMAEncoder, art
             potential, choice = potential_of(encoder), encoder.choice(space)
             what = f"{importlib.metadata.version('siteloop')} {key[:2]} {potential.name} {choice}"
             shelf = BagShelf(artifacts / "bags" / hashlib.sha256(what.encode()).hexdigest())
-            found = SiteEncoder(space.structures, potential, choice, cache, WORKERS, parts, shelf)
+            found = SiteEncoder(
+                space.structures, potential, choice, cache, WORKERS, parts, outline=outline_of(space), shelf=shelf
+            )
         _kept[key] = found  # the latest comes last
         for old in list(_kept)[:-KEPT]:
             del _kept[old]
     return found
+
+
+def outline_of(space: StructureSpace) -> Callable[[Sequence[int]], Tensor]:
+    """What can be told of structures without building them, as outlines of bags."""
+    import torch
+
+    from campaign.rough import rough
+
+    told = rough(space)
+
+    def outline(numbers: Sequence[int]) -> Tensor:
+        return torch.from_numpy(told.shares(np.array(numbers, dtype=np.float64).reshape(-1, 1)))
+
+    return outline
 
 
 def _parts(space: StructureSpace, encoder: CHGNetEncoder | UMAEncoder) -> int | None:

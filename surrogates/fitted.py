@@ -76,6 +76,9 @@ class Fitted:
                 raise ValueError(f"bags with {found} {what} do not fit a model of {expected}")
         if (bags.part is None) != (known.part is None) or bags.parts != known.parts:
             raise ValueError(f"bags of {bags.parts} parts at most do not fit a model of {known.parts}")
+        found, expected = (None if b.outline is None else b.outline.shape[1] for b in (bags, known))
+        if found != expected:
+            raise ValueError(f"bags with an outline of {found} shares do not fit a model of {expected}")
         return bags
 
     def interval(self, bags: Bags, alpha: float, target: int = 0) -> Interval | Withheld:
@@ -146,8 +149,9 @@ class Fitted:
             "out_of_fold.predictions": seen.predictions,
             "out_of_fold.value": seen.value,
         }
-        if bags.part is not None:
-            tensors["bags.part"] = bags.part
+        for name in ("part", "outline"):
+            if (tensor := getattr(bags, name)) is not None:
+                tensors[f"bags.{name}"] = tensor
         if problem.variance is not None:
             tensors["problem.variance"] = problem.variance
         for i, history in enumerate(problem.history):

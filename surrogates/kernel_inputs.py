@@ -1,4 +1,4 @@
-"""What kernels see of a bag: its fractions and mean descriptors, or the mean of its instances' features."""
+"""What kernels see of a bag: its fractions and mean descriptors, or its outline and the mean of its features."""
 
 from __future__ import annotations
 
@@ -104,9 +104,12 @@ outside the training data would be thrown far along them."""
 
 @dataclass(frozen=True, eq=False)
 class ContentInputs:
-    """Principal components of the weighted mean of the instances' features, and the side columns, each of range 1.
+    """Square roots of the outline, principal components of the weighted mean of the instances' features, side columns.
 
-    Of a route, also of the features times their place, which tells orders apart. If nothing varies, a constant.
+    Components and side columns have a range of 1. Of a route, the components are also of the features times their
+    place, which tells orders apart. If nothing varies, a constant. Means of features know little of which elements are
+    neighbours; with the outline beside them a process on 10 to 80 doped slabs found the best 1 % of made-up properties
+    in half the experiments.
     """
 
     centre: Tensor
@@ -119,6 +122,8 @@ class ContentInputs:
     """Range of each side column, `s`; 1 if it does not vary."""
     features: int
     """Width of an instance."""
+    outline: int
+    """Shares of the outline; 0 where there is none."""
     parts: ClassVar[None] = None
 
     @classmethod
@@ -142,12 +147,13 @@ class ContentInputs:
             shift=side.amin(0),
             scale=torch.where(extent > 0, extent, torch.ones_like(extent)),
             features=bags.features.shape[2],
+            outline=_outline(bags).shape[1],
         )
 
     @property
     def widths(self) -> tuple[int, int, int]:
-        """No fractions; the components and side columns."""
-        return (0, self.axes.shape[1], len(self.scale))
+        """Shares of the outline, the components and side columns."""
+        return (self.outline, self.axes.shape[1], len(self.scale))
 
     def __call__(self, bags: Bags) -> Tensor:
         """The inputs of each bag.
@@ -160,8 +166,12 @@ class ContentInputs:
                 f"bags of {bags.features.shape[2]} features with {bags.side.shape[1]} side columns do not fit a model "
                 f"of {self.features} features with {len(self.scale)}"
             )
+        outline = _outline(bags)
+        if outline.shape[1] != self.outline:
+            raise ValueError(f"bags with an outline of {outline.shape[1]} shares do not fit a model of {self.outline}")
         components = (_content(bags) - self.centre) @ self.axes
-        return torch.cat([components, (bags.side.double() - self.shift) / self.scale], dim=1)
+        side = (bags.side.double() - self.shift) / self.scale
+        return torch.cat([smooth_sqrt(outline), components, side], dim=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +208,11 @@ class PartInputs:
         parts = Parts.of(bags)
         inputs = self.each(parts.apart(bags)).unflatten(0, parts.share.shape)
         return torch.cat([inputs.flatten(1), parts.share], dim=1)
+
+
+def _outline(bags: Bags) -> Tensor:
+    """The outline, float64, `n x m`; of no columns where there is none."""
+    return bags.side.new_zeros(len(bags), 0).double() if bags.outline is None else bags.outline.double()
 
 
 def _content(bags: Bags) -> Tensor:

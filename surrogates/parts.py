@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -55,10 +55,11 @@ class Parts:
     def apart(self, bags: Bags) -> Bags:
         """Every part as a bag of its own, `n m` of them, a bag's one after the other."""
         m = self.share.shape[1]
-        return Bags.of(
+        found = Bags.of(
             self.pick(bags.features).flatten(0, 1),
             mask=self.mask.flatten(0, 1),
             weights=self.pick(bags.weights).flatten(0, 1),
             side=bags.side.repeat_interleave(m, 0),
             stratum=[stratum for stratum in bags.stratum for _ in range(m)],
         )
+        return found if bags.outline is None else replace(found, outline=bags.outline.repeat_interleave(m, 0))

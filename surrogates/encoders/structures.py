@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice, tee
 
 from pymatgen.core import Structure
@@ -40,6 +40,8 @@ class SiteEncoder:
     parts: int | None = None
     """How many decorations a candidate has at most, where the mean of their predictions is to be predicted; None where
     they are seen as one, the union of their sites."""
+    outline: Callable[[Sequence[int]], Tensor] | None = None
+    """The outlines of candidates, `n x m`; see `Bags`. By default they have none."""
     shelf: BagShelf | None = None
     """Where bags are kept that were made before, here or by another process; by default they are not."""
     _bags: dict[int, SiteBag] = field(default_factory=dict, init=False, repr=False)
@@ -57,7 +59,9 @@ class SiteEncoder:
             UnsupportedError: X asks for gradients.
         """
         self.encode(X)
-        return padded([self._bags[x] for x in whole_numbers(X)], stratum, self.parts)
+        numbers = whole_numbers(X)
+        found = padded([self._bags[x] for x in numbers], stratum, self.parts)
+        return found if self.outline is None else replace(found, outline=self.outline(numbers))
 
     def encode(self, X: Tensor, progress: Progress | None = None) -> None:
         """Encode candidates `... x 1` that were not yet, so that nobody waits for them later.
