@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from campaign import record
 from campaign.cards import RecommendedBatch
+from campaign.moments import Moment, moment
 from campaign.state import CAMPAIGN_STARTED, State, load_state
+from campaign.writing import stated_reason
 from db.errors import InvalidInput, Problem
-from db.records import Design, Event, Recommendation, Source, SpecRevision
+from db.records import Design, Event, Measurement, Recommendation, Source, SpecRevision
 from db.rows import Record
 from db.store import Store
 
 if TYPE_CHECKING:
+    from campaign.corrections import Amendment
     from campaign.record import Reading
     from campaign.screen import Indices
     from campaign.spec import CampaignSpec
@@ -29,8 +32,9 @@ class Campaign:
     Everything it knows comes from the ledger; two instances of one campaign see the same. Made by `start` or `open`.
     """
 
-    def __init__(self, store: Store, name: str, *, by: str | None = None) -> None:
+    def __init__(self, store: Store, name: str, *, by: str | None = None, at: Moment | None = None) -> None:
         self._store = store
+        self._at = at
         self._by = by or _user()
         self.name = name
 
@@ -83,21 +87,38 @@ class Campaign:
         return made
 
     @classmethod
-    def open(cls, name: str, *, db: str | Store | None = None, by: str | None = None) -> Self:
+    def open(
+        cls, name: str, *, db: str | Store | None = None, by: str | None = None, as_of: str | int | None = None
+    ) -> Self:
         """Open a campaign that exists.
 
+        Args:
+            name: of the campaign.
+            db: as for `start`.
+            by: as for `start`.
+            as_of: a date, a time or the number of an event, as `moments.moment` takes it, for a view of the campaign as
+                it was then, which records nothing; None for now.
+
         Raises:
-            InvalidInput: no such database or campaign.
+            InvalidInput: no such database, campaign or moment.
         """
         store = db if isinstance(db, Store) else Store.open(db)
         store.require(name)
-        return cls(store, name, by=by)
+        return cls(store, name, by=by, at=None if as_of is None else moment(store, name, as_of))
 
     @property
     def state(self) -> State:
-        """What the ledger says now."""
+        """What the ledger says now, or said as of the moment of the view."""
         with self._store.reading():
-            return load_state(self._store, self.name)
+            return load_state(self._store, self.name, at=self._at)
+
+    @property
+    def _ledger(self) -> Store:
+        """The store, to record something in; a view refuses."""
+        if self._at is not None:
+            what = f"this is a view as of event {self._at.seq}, in which nothing can be recorded"
+            raise InvalidInput(Problem(f"campaign {self.name}", what, "open the campaign as it is now"))
+        return self._store
 
     def check(self, file: str | Path | bytes | Reading, **answers: Any) -> Check:
         """Read a table of results and say of every row whether it would be accepted; nothing is written.
@@ -124,7 +145,100 @@ class Campaign:
         reading = record.read(file, **answers)
         if not commit:
             return record.check(self.state, reading)
-        return record.ingest(self._store, self.name, reading, by=self._by)
+        return record.ingest(self._ledger, self.name, reading, by=self._by)
+
+    def record(
+        self,
+        sample: str,
+        values: Mapping[str, str],
+        *,
+        unit: str | None = None,
+        sd: str | None = None,
+        commit: bool = False,
+    ) -> Check:
+        """Check one row typed by hand, as if it stood in a table, and with `commit` record it.
+
+        Args:
+            sample: its label.
+            values: header -> cell, as in a table of results: `{"overpotential": "263", "operator": "mk"}`.
+            unit: of the metrics, where their cells do not say.
+            sd: standard deviation of the only metric, in the same unit.
+            commit: record it; the same row again is a no-op.
+
+        Raises:
+            InvalidInput: a unit is missing, the row was recorded before and does not count any more, or, with
+                `commit`, it is rejected or needs an answer.
+            Conflict: others kept recording at the same moment.
+        """
+        from campaign.byhand import typed_row
+
+        reading = typed_row(self.state, sample, values, unit=unit, sd=sd)
+        checked = self.check(reading)
+        if self.recorded(reading) and any(row.status == "accepted" for row in checked.rows):
+            what = "this was recorded before, and is amended or void since"
+            fix = 'say what is new about it, such as notes="measured again"'
+            raise InvalidInput(Problem(f"campaign {self.name}, {sample}", what, fix))
+        return self.ingest(reading, commit=True) if commit else checked
+
+    def amend(
+        self,
+        measurement: str,
+        value: str,
+        *,
+        unit: str | None = None,
+        sd: str | None = None,
+        reason: str,
+        commit: bool = False,
+    ) -> Amendment:
+        """Check a corrected value, and with `commit` record it in place of a measurement, which stays in the ledger.
+
+        Args:
+            measurement: which one: `b1-03/overpotential`, with `/2` for a numbered replicate, or its id.
+            value: as typed: `251`, `0.251 V`, `<10`; a formula for a composition.
+            unit: of the value, where it does not say.
+            sd: standard deviation, in the same unit; that of the old measurement stays if left out.
+            reason: why the old one is wrong.
+            commit: record it; the same value again is a no-op.
+
+        Raises:
+            InvalidInput: no such measurement, no reason, or, with `commit`, the value is not accepted.
+            Conflict: others kept recording at the same moment.
+        """
+        from campaign.corrections import amend
+
+        return amend(
+            self._ledger, self.name, measurement, value, unit=unit, sd=sd, reason=reason, by=self._by, commit=commit
+        )
+
+    def void_measurement(self, measurement: str, *, reason: str) -> Measurement:
+        """State that one measurement, named as for `amend`, does not count; its metric is awaited again.
+
+        Raises:
+            InvalidInput: no such measurement, or no reason.
+            Conflict: others kept recording at the same moment.
+        """
+        from campaign.corrections import void_measurement
+
+        return void_measurement(self._ledger, self.name, measurement, reason=reason, by=self._by)
+
+    def expire(self, *labels: str, older_than: int | None = None, reason: str) -> tuple[str, ...]:
+        """Close pending items that will not come: their designs may be proposed again, what was measured stays.
+
+        Args:
+            *labels: of pending items.
+            older_than: also all that wait for so many days or more.
+            reason: why.
+
+        Returns:
+            The labels that were closed.
+
+        Raises:
+            InvalidInput: a label is not pending, nothing is named, or there is no reason.
+            Conflict: others kept recording at the same moment.
+        """
+        from campaign.waiting import expire
+
+        return expire(self._ledger, self.name, labels, older_than=older_than, reason=reason, by=self._by)
 
     def recorded(self, file: str | Path | bytes | Reading, **answers: Any) -> bool:
         """Whether these very bytes, read in this way, were ingested before. Arguments as for `check`."""
@@ -176,7 +290,7 @@ class Campaign:
             veto=tuple(veto),
             reason=reason,
         )
-        return recommend(self._store, self.name, request, by=self._by, stage=stage)
+        return recommend(self._ledger, self.name, request, by=self._by, stage=stage)
 
     def screen(self, top: int = 50, *, stage: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
         """Predict the whole space and rank it by the predicted median of the first objective; nothing is pending.
@@ -235,16 +349,22 @@ class Campaign:
             InvalidInput: there is no such sample or recommendation.
         """
         return record.state_status(
-            self._store, self.state, label, {"status": "failed", "mode": mode, "reason": reason}, self._by
+            self._ledger, self.state, label, {"status": "failed", "mode": mode, "reason": reason}, self._by
         )
 
     def void(self, label: str, *, reason: str) -> Event:
         """State that a sample does not count (spilt, mislabelled): its values are set aside, its design is free again.
 
         Raises:
-            InvalidInput: there is no such sample or recommendation.
+            InvalidInput: there is no such sample or recommendation, or no reason.
         """
-        return record.state_status(self._store, self.state, label, {"status": "void", "reason": reason}, self._by)
+        reason = stated_reason(reason, "a void sample", "mislabelled")
+        return record.state_status(self._ledger, self.state, label, {"status": "void", "reason": reason}, self._by)
+
+    def knows(self, label: str) -> bool:
+        """Whether there is a sample or recommendation of this label."""
+        state = self.state
+        return any(label == known.label for some in (state.samples, state.recommendations) for known in some)
 
     def diagnose(self, *, stage: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
         """Health checks, and how the surrogates predict what they have not seen; as `campaign.diagnose.diagnose`.
@@ -285,7 +405,7 @@ class Campaign:
         from campaign.decisions import veto_payload
 
         return record.state_veto(
-            self._store, self.name, designs, lambda state: veto_payload(state, designs, reason), self._by
+            self._ledger, self.name, designs, lambda state: veto_payload(state, designs, reason), self._by
         )
 
     def lift(self, *designs: str) -> Event:
@@ -296,7 +416,7 @@ class Campaign:
         """
         from campaign.decisions import lift_payload
 
-        return record.state_veto(self._store, self.name, designs, lambda state: lift_payload(state, designs), self._by)
+        return record.state_veto(self._ledger, self.name, designs, lambda state: lift_payload(state, designs), self._by)
 
     def worksheet(self, path: str | Path, *, number: int | None = None) -> Path:
         """Write a batch as a worksheet to fill in: CSV, XLSX or JSON by the ending of `path`.

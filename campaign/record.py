@@ -16,6 +16,7 @@ from campaign.state import (
     COMPOSITION,
     RESULT_KINDS,
     RESULTS_RECORDED,
+    SPEC_REVISED,
     STATUS_STATED,
     State,
     load_state,
@@ -191,7 +192,7 @@ def record(store: Store, state: State, reading: Reading, checked: Check, *, by: 
         rows=[Source(sha256, reading.name, reading.content), *candidates.values(), *samples.values(), *measurements],
         by=by,
         after=state.head.seq,
-        unless={BATCH_RECOMMENDED, *RESULT_KINDS},
+        unless={BATCH_RECOMMENDED, SPEC_REVISED, *RESULT_KINDS},
     )
 
 
@@ -205,7 +206,7 @@ def _sample(state: State, label: str, candidate: Candidate, answered: Collection
         waiting = [r for r in state.pending if r.id not in state.sample_of and r.id not in answered]
         answers = next((r for r in waiting if r.candidate == candidate.id), None)
     return Sample(
-        id=_id("s", state.name, label),
+        id=new_id("s", state.name, label),
         campaign=state.name,
         label=label,
         candidate=candidate.id,
@@ -219,7 +220,7 @@ def _measurements(state: State, sample: Sample, result: Result, sha256: str) -> 
     units = {m.name: m.unit for m in state.metrics}
     made = [
         Measurement(
-            id=_id("m", sample.id, metric, result.replicate, v.value, v.qualifier, sha256, v.cell),
+            id=new_id("m", sample.id, metric, result.replicate, v.value, v.qualifier, sha256, v.cell),
             campaign=state.name,
             sample=sample.id,
             metric=metric,
@@ -237,7 +238,7 @@ def _measurements(state: State, sample: Sample, result: Result, sha256: str) -> 
     if result.composition is not None:
         made.append(
             Measurement(
-                id=_id("m", sample.id, COMPOSITION, dict(result.composition), sha256),
+                id=new_id("m", sample.id, COMPOSITION, dict(result.composition), sha256),
                 campaign=state.name,
                 sample=sample.id,
                 metric=COMPOSITION,
@@ -251,7 +252,7 @@ def _measurements(state: State, sample: Sample, result: Result, sha256: str) -> 
     return made
 
 
-def _id(prefix: str, *content: Any) -> str:
+def new_id(prefix: str, *content: Any) -> str:
     """An id that follows from the content, so that a repeated command collides with itself."""
     return f"{prefix}-{hashlib.sha256(canonical(list(content)).encode()).hexdigest()[:24]}"
 

@@ -11,6 +11,7 @@ from campaign.spec import Objective
 from campaign.state import Observation, State
 from campaign.stopping import stopping
 from campaign.syntheses import syntheses
+from campaign.waiting import waiting
 from campaign.words import quantity
 
 
@@ -54,6 +55,7 @@ def status(state: State) -> dict[str, Any]:
         "failed": sum(state.status(s.id) == "failed" for s in state.samples),
         "void": sum(state.status(s.id) == "void" for s in state.samples),
         "pending": [r.label for r in state.pending],
+        "waiting": [w.as_json() for w in waiting(state)],
         "vetoes": [
             {"design": dict(v.design), "reason": v.reason, "by": v.by, "at": v.at}
             for v in state.decisions.vetoes.values()
@@ -62,6 +64,7 @@ def status(state: State) -> dict[str, Any]:
         "objectives": {},
         "constraints": {c.name: _constraint(state, c) for c in state.constraints},
         "syntheses": _syntheses(state),
+        "moment": state.moment,
         "head": {"seq": state.head.seq, "hash": state.head.hash},
     }
     if told := account(state):

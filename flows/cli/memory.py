@@ -1,0 +1,119 @@
+"""Commands of the campaign's memory: record, amend and expire."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from db.errors import InvalidInput
+from flows.cli.common import By, Db, Json, Name, emit, note, say
+from flows.cli.lab import _as_json as check_json
+from flows.cli.lab import _pairs as pairs
+from flows.cli.lab import _show as show_check
+
+Commit = Annotated[bool, typer.Option("--commit", help="Record it; without, it is checked only.")]
+Unit = Annotated[str | None, typer.Option("--unit", help="Unit of the value, where it does not say.")]
+Sd = Annotated[str | None, typer.Option("--sd", help="Standard deviation, in the same unit.")]
+DRY = "nothing was recorded: this was a dry run, `--commit` records it"
+
+
+def record(
+    campaign: Name,
+    sample_id: Annotated[str, typer.Argument(help="The sample: b1-03, or a name of your own.")],
+    values: Annotated[
+        list[str], typer.Argument(metavar="NAME=VALUE...", help="As in a table: overpotential=263 operator=mk.")
+    ],
+    unit: Unit = None,
+    sd: Sd = None,
+    commit: Commit = False,
+    db: Db = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Check one result typed by hand, as if it stood in a table; with --commit, record it."""
+    from campaign import Campaign
+
+    opened = Campaign.open(campaign, db=db, by=by)
+    given = pairs("NAME=VALUE", values)
+    checked = opened.record(sample_id, given, unit=unit, sd=sd)
+    if commit and checked.ok:
+        opened.record(sample_id, given, unit=unit, sd=sd, commit=True)
+    if as_json:
+        emit(check_json(checked) | {"committed": commit and checked.ok})
+    else:
+        show_check(checked)
+    if not checked.ok:
+        note("nothing was recorded: put right what is listed")
+        raise typer.Exit(InvalidInput.exit_code)
+    if not commit:
+        note(DRY)
+    elif not as_json:
+        say(f"next: {opened.status()['next']}")
+
+
+def amend(
+    campaign: Name,
+    measurement: Annotated[str, typer.Argument(help="b1-03/overpotential, with /2 for a replicate, or its id.")],
+    value: Annotated[str, typer.Option("--value", help="The right one: 251, '0.251 V', '<10'.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why the old one is wrong; kept in the ledger.")],
+    unit: Unit = None,
+    sd: Sd = None,
+    commit: Commit = False,
+    db: Db = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Correct a measurement: the new value counts, the old one stays in the ledger. A dry run unless --commit."""
+    from campaign import Campaign
+
+    opened = Campaign.open(campaign, db=db, by=by)
+    found = opened.amend(measurement, value, unit=unit, sd=sd, reason=reason)
+    if commit and found.new is not None:
+        found = opened.amend(measurement, value, unit=unit, sd=sd, reason=reason, commit=True)
+    if as_json:
+        new = asdict(found.new) if found.new else None
+        done = {"committed": found.event is not None, "same": found.same}
+        emit({"sample": found.sample, "old": asdict(found.old), "new": new, **done} | check_json(found.checked))
+    else:
+        say(found.sentence())
+    if found.new is None:
+        for problem in found.checked.problems:
+            note(f"error: {problem}")
+        raise typer.Exit(InvalidInput.exit_code)
+    if found.same and found.event is None:
+        note("it says so already; there is nothing to do")
+    elif not commit:
+        note(DRY)
+    elif not as_json:
+        say(f"next: {opened.status()['next']}")
+
+
+def expire(
+    campaign: Name,
+    sample_ids: Annotated[list[str] | None, typer.Argument(help="Labels of pending items: b1-03 b1-04.")] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why they will not come; kept in the ledger.")] = "",
+    older_than: Annotated[int | None, typer.Option("--older-than", min=0, help="All that wait so many days.")] = None,
+    db: Db = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Close pending items that will not come: their designs may be proposed again, what was measured stays."""
+    from campaign import Campaign
+    from campaign.waiting import closed_line
+
+    opened = Campaign.open(campaign, db=db, by=by)
+    closed = opened.expire(*(sample_ids or ()), older_than=older_than, reason=reason)
+    if as_json:
+        emit({"expired": list(closed)} | opened.status())
+        return
+    say(closed_line(closed, reason))
+    say(f"next: {opened.status()['next']}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command()(record)
+    app.command()(amend)
+    app.command()(expire)
