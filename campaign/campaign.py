@@ -21,6 +21,7 @@ from db.store import Store
 if TYPE_CHECKING:
     from campaign.corrections import Amendment
     from campaign.record import Reading
+    from campaign.replaying import Replayed
     from campaign.screen import Indices
     from campaign.spec import CampaignSpec
     from lab_io.schema import Check
@@ -322,6 +323,30 @@ class Campaign:
             raise InvalidInput(Problem(f"campaign {self.name}", what, fix))
         items = tuple(r for r in state.recommendations if r.batch == found[-1].id)
         return RecommendedBatch(found[-1], items)
+
+    def replay(
+        self,
+        number: int,
+        *,
+        from_model: bool = False,
+        tolerance: float | None = None,
+        stage: Callable[[str], None] = lambda _: None,
+    ) -> Replayed:
+        """Compute a batch again from what was known when it was asked for, and compare; nothing is recorded.
+
+        Args:
+            number: of the batch.
+            from_model: take the surrogates that were kept with it, instead of fitting them again.
+            tolerance: relative difference of numbers that other code or another machine may make; None for 0.001.
+            stage: called with a name when a stage begins.
+
+        Raises:
+            InvalidInput: there is no such batch, it does not say how it was asked for, or a surrogate is not there.
+        """
+        from campaign.replaying import TOLERANCE, replay
+
+        least = TOLERANCE if tolerance is None else tolerance
+        return replay(self._store, self.name, number, from_model=from_model, tolerance=least, stage=stage)
 
     def explain(self, label: str) -> Recommendation:
         """The recommendation with this sample_id (`b1-03`) or id, with its prediction and rationale as stored.

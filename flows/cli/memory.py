@@ -1,4 +1,4 @@
-"""Commands of the campaign's memory: record, amend and expire."""
+"""Commands of the campaign's memory: record, amend, expire and replay."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from db.errors import InvalidInput
-from flows.cli.common import By, Db, Json, Name, emit, note, say
+from flows.cli.common import By, Db, Json, Name, emit, note, say, stages
 from flows.cli.lab import _as_json as check_json
 from flows.cli.lab import _pairs as pairs
 from flows.cli.lab import _show as show_check
@@ -16,6 +16,10 @@ from flows.cli.lab import _show as show_check
 Commit = Annotated[bool, typer.Option("--commit", help="Record it; without, it is checked only.")]
 Unit = Annotated[str | None, typer.Option("--unit", help="Unit of the value, where it does not say.")]
 Sd = Annotated[str | None, typer.Option("--sd", help="Standard deviation, in the same unit.")]
+DIFFERENT = 5
+"""Exit code of a replay that does not give the recorded batch."""
+SHOWN = 20
+"""Differences that are listed."""
 DRY = "nothing was recorded: this was a dry run, `--commit` records it"
 
 
@@ -112,8 +116,47 @@ def expire(
     say(f"next: {opened.status()['next']}")
 
 
+def replay(
+    campaign: Name,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Its number.")],
+    from_model: Annotated[
+        bool, typer.Option("--from-model", help="Take the surrogates kept with it, instead of fitting them again.")
+    ] = False,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0, help="Relative, on other code or another machine only.")
+    ] = 1e-3,
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """Compute an earlier batch again from the ledger as it was, and compare: exit code 0 if the same, 5 if not.
+
+    On the same machine, with the same code and packages, it is the same to the last bit. On others, numbers are
+    compared with a tolerance, and what differs is listed.
+    """
+    from campaign import Campaign
+    from campaign.spaces import estimate
+
+    opened = Campaign.open(campaign, db=db)
+    with stages(estimate(opened.state.space).seconds) as stage:
+        found = opened.replay(batch, from_model=from_model, tolerance=tolerance, stage=stage)
+    if as_json:
+        emit(found.as_json())
+    else:
+        how = "with the surrogates that were kept" if from_model else "fitted again"
+        say(f"batch {batch} of {campaign}, {how}: {found.verdict}")
+        for d in found.surroundings:
+            say(f"other surroundings: {d.where}: {d.recorded} then, {d.now} now")
+        for d in found.differences[:SHOWN]:
+            say(f"differs: {d.where}: {d.recorded} recorded, {d.now} now")
+        if len(found.differences) > SHOWN:
+            say(f"... and {len(found.differences) - SHOWN} more; --json lists all")
+    if found.verdict == "different":
+        raise typer.Exit(DIFFERENT)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command()(record)
     app.command()(amend)
     app.command()(expire)
+    app.command()(replay)

@@ -118,7 +118,7 @@ def test_an_amended_value_counts_and_the_old_one_stays(campaign):
 def test_a_superseded_measurement_cannot_be_amended_again(campaign):
     old = next(m for m in rows(campaign()) if m.value == 352.0)
     campaign().amend(old.id, "325", unit="mV", reason="digits swapped", commit=True)
-    with pytest.raises(InvalidInput, match="superseded already.*name a/loss"):
+    with pytest.raises(InvalidInput, match=r"superseded already.*name a/loss"):
         campaign().amend(old.id, "300", unit="mV", reason="again", commit=True)
     assert value(campaign(), "a") == 325.0
 
