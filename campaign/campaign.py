@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,7 +13,7 @@ from campaign.moments import Moment, moment
 from campaign.state import CAMPAIGN_STARTED, State, load_state
 from campaign.writing import stated_reason
 from db.errors import InvalidInput, Problem
-from db.records import Design, Event, Measurement, Recommendation, Source, SpecRevision
+from db.records import Design, Event, Measurement, Recommendation
 from db.rows import Record
 from db.store import Store
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from campaign.corrections import Amendment
     from campaign.record import Reading
     from campaign.replaying import Replayed
+    from campaign.revisions import Revision
     from campaign.screen import Indices
     from campaign.spec import CampaignSpec
     from lab_io.schema import Check
@@ -61,31 +61,41 @@ class Campaign:
             Conflict: a campaign of this name exists.
         """
         from campaign.history import check_histories
-        from campaign.labels import check_files
-        from campaign.spaces import build_space, read_sources
-        from campaign.spec import CampaignSpec, load_spec
+        from campaign.revisions import ready
 
-        loaded = spec if isinstance(spec, CampaignSpec) else load_spec(Path(spec))
-        place = folder or (Path() if isinstance(spec, CampaignSpec) else Path(spec).parent)
-        loaded = loaded.anchored(place)
-        contents = read_sources(loaded, place)
-        space = build_space(loaded.space, contents)
-        check_files(loaded, space, contents)  # before anything is written
-        check_histories(None, loaded, space, contents)
-        sources = {name: Source(sha256(content).hexdigest(), name, content) for name, content in contents.items()}
-        revision = SpecRevision(
-            id=f"{loaded.campaign}/spec1",
-            campaign=loaded.campaign,
-            revision=1,
-            spec=loaded.resolved(),
-            sources={name: source.sha256 for name, source in sources.items()},
-        )
+        found = ready(spec, folder)  # before anything is written
         store = db if isinstance(db, Store) else Store.open(db, create=True)
-        check_histories(store, loaded, space, contents)
-        made = cls(store, loaded.campaign, by=by)
-        rows: list[Record] = [*sources.values(), revision]
-        store.start(loaded.campaign, CAMPAIGN_STARTED, {"revision": 1}, rows=rows, by=made._by)
+        check_histories(store, found.spec, found.space, found.contents)
+        made = cls(store, found.spec.campaign, by=by)
+        rows: list[Record] = [*found.sources(), found.revision(1)]
+        store.start(made.name, CAMPAIGN_STARTED, {"revision": 1}, rows=rows, by=made._by)
         return made
+
+    def revise(
+        self,
+        spec: str | Path | CampaignSpec,
+        *,
+        folder: Path | None = None,
+        reason: str | None = None,
+        commit: bool = False,
+    ) -> Revision:
+        """Compare a spec with the one in force, and with `commit` let it take its place from now on.
+
+        The space may be widened, with further elements too; what is recorded must still have a place in it.
+
+        Args:
+            spec: path of the YAML spec, or the spec itself.
+            folder: where the files lie that the spec names; None for the folder of the spec file.
+            reason: why; needed to record it.
+            commit: record it; the spec in force again is a no-op.
+
+        Raises:
+            InvalidInput: the spec cannot be used, changes what may not change, or there is no reason.
+            Conflict: others kept recording at the same moment.
+        """
+        from campaign.revisions import revise
+
+        return revise(self._ledger, self.name, spec, folder=folder, reason=reason, by=self._by, commit=commit)
 
     @classmethod
     def open(

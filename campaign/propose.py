@@ -185,7 +185,7 @@ def _propose(
             Problem(
                 where=f"campaign {state.name}",
                 what=f"every candidate of the space is measured, pending, failed or filtered out{filtered}",
-                fix="widen the space in a new campaign, or record the pending results first",
+                fix="widen the space with `siteloop revise`, or record the pending results first",
             )
         )
     batch_id = f"{state.name}/b{number}"

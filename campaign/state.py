@@ -82,6 +82,8 @@ class State:
     """When it is looked at, UTC: the present as it was read, or the time of an earlier view."""
     batch_times: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Batch id -> when it was recommended, UTC."""
+    metrics_of: Mapping[int, frozenset[str]] = field(default_factory=dict, repr=False)
+    """Earlier revision of the spec -> what the lab measured under it."""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -128,7 +130,18 @@ class State:
     def finished(self, sample: Sample) -> bool:
         """Whether nothing more is expected of a sample: every metric measured, or failed, void, or closed as it is."""
         closed = self.status(sample.id) != "ok" or sample.id in self.decisions.closed
-        return closed or all((sample.id, m.name) in self.measured for m in self.metrics)
+        return closed or all((sample.id, name) in self.measured for name in self._expected(sample))
+
+    def _expected(self, sample: Sample) -> Sequence[str]:
+        """The metrics that a sample is to be measured for: none that a later revision of the spec has added."""
+        asked = self.metrics_of.get(self._revision_of.get(sample.recommendation or "", self.revision))
+        return [m.name for m in self.metrics if asked is None or m.name in asked]
+
+    @cached_property
+    def _revision_of(self) -> Mapping[str, int]:
+        """Recommendation id -> revision of the spec that its batch was computed from."""
+        revision = {b.id: b.spec_revision for b in self.batches}
+        return {r.id: revision[r.batch] for r in self.recommendations if r.batch in revision}
 
     @cached_property
     def sample_of(self) -> Mapping[str, Sample]:
@@ -281,6 +294,8 @@ def load_state(store: Store, name: str, *, earlier: bool = True, at: Moment | No
         statuses.update(event.payload.get("statuses", {}))
     decided = decisions(events)
     space = build_space(spec.space, sources)
+    batches = tuple(store.batches(name, until=until))
+    older = {b.spec_revision for b in batches} - {revision.revision}
     learnt = [h.campaign for h in spec.history if earlier and h.campaign]
     return State(
         name=name,
@@ -288,7 +303,7 @@ def load_state(store: Store, name: str, *, earlier: bool = True, at: Moment | No
         revision=revision.revision,
         space=space,
         head=events[-1],
-        batches=tuple(store.batches(name, until=until)),
+        batches=batches,
         recommendations=tuple(_in_order(r, spec, space) for r in store.recommendations(name, until=until)),
         samples=tuple(sorted(store.samples(name, until=until), key=lambda s: s.label)),  # however they arrived
         measurements=tuple(m for m in store.measurements(name, until=until) if m.id not in decided.voided),
@@ -301,7 +316,14 @@ def load_state(store: Store, name: str, *, earlier: bool = True, at: Moment | No
         earlier={n: load_state(store, n, earlier=False, at=at.other(store, n) if at else None) for n in learnt},
         moment=at.at if at else store.now(),
         batch_times={e.payload["batch"]: e.at for e in events if e.kind == BATCH_RECOMMENDED},
+        metrics_of={number: _metrics(store.spec(name, number).spec) for number in older},
     )
+
+
+def _metrics(spec: Mapping[str, Any]) -> frozenset[str]:
+    """Names of what the lab measures, of a spec as it is kept."""
+    constraints = [c for c in spec.get("outcome_constraints", ()) if c.get("source", "measured") == "measured"]
+    return frozenset(m["name"] for m in [*spec["objectives"], *constraints])
 
 
 def _in_order(recommendation: Recommendation, spec: CampaignSpec, space: Space) -> Recommendation:

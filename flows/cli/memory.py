@@ -1,8 +1,9 @@
-"""Commands of the campaign's memory: record, amend, expire and replay."""
+"""Commands of the campaign's memory: record, amend, expire, replay and revise."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -154,9 +155,39 @@ def replay(
         raise typer.Exit(DIFFERENT)
 
 
+def revise(
+    campaign: Name,
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The YAML spec that is to be in force.")],
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why; needed with --commit, kept in the ledger.")
+    ] = None,
+    commit: Commit = False,
+    db: Db = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Show what another spec changes; with --commit it is in force from now on. The space may be widened."""
+    from campaign import Campaign
+
+    found = Campaign.open(campaign, db=db, by=by).revise(spec, reason=reason, commit=commit)
+    if as_json:
+        done = {"committed": found.event is not None, "revision": found.number if found.changes else found.number - 1}
+        emit({"changes": list(found.changes), "notes": list(found.notes), **done})
+        return
+    for line in (*found.changes, *(f"note: {n}" for n in found.notes)):
+        say(line)
+    if not found.changes:
+        note("nothing changes: this spec is in force already")
+    elif found.event is None:
+        note(DRY)
+    else:
+        say(f"revision {found.number} is in force")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command()(record)
     app.command()(amend)
     app.command()(expire)
     app.command()(replay)
+    app.command()(revise)
