@@ -86,7 +86,8 @@ def models_of(artifacts: Path, settings: Mapping[str, Any]) -> dict[str, KeptMod
     Raises:
         InvalidInput: one of them is not there any more; all that are missing at once.
     """
-    found, problems = {}, []
+    found: dict[str, KeptModel] = {}
+    problems: list[Problem] = []
     for name, told in settings.get("models", {}).items():
         try:
             found[name] = KeptModel(kept(artifacts, told["artefact"]), told)

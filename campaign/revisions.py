@@ -21,7 +21,7 @@ from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, SPEC_REVISED, State,
 from campaign.words import listed, shown
 from campaign.writing import retried, stated_reason
 from db.errors import InvalidInput, Problem
-from db.records import Event, Source, SpecRevision
+from db.records import Event, Recommendation, Sample, Source, SpecRevision
 from db.store import Store
 
 MOST_TOLD = 20
@@ -170,8 +170,9 @@ def _kept(before: CampaignSpec, after: CampaignSpec) -> Iterator[Problem]:
 def _unfit(state: State, new: Ready) -> Iterator[Problem]:
     """Recorded designs that the space no longer has words for, or would call another design."""
     moved = replace(state, space=new.space)
-    wrong = []
-    for known in {d.candidate: d for d in (*state.recommendations, *state.samples)}.values():
+    wrong: list[Problem] = []
+    everything: list[Recommendation | Sample] = [*state.recommendations, *state.samples]
+    for known in {d.candidate: d for d in everything}.values():
         try:
             same = new.space.design_candidate(known.design).id == known.candidate
             wrong += [] if same else [Problem(known.label, "it would be another design", "keep the units of the space")]

@@ -64,7 +64,6 @@ def status(state: State) -> dict[str, Any]:
         "objectives": {},
         "constraints": {c.name: _constraint(state, c) for c in state.constraints},
         "syntheses": _syntheses(state),
-        "moment": state.moment,
         "head": {"seq": state.head.seq, "hash": state.head.hash},
     }
     if told := account(state):

@@ -50,7 +50,7 @@ def reproducible(wanted: Mapping[str, int] | None = None) -> Iterator[None]:
     Args:
         wanted: as `threads` gives them; None for as many as there are.
     """
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     before = torch.get_num_threads()
     strict, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()

@@ -47,7 +47,7 @@ def status(campaign: Name, as_of: AsOf = None, db: Db = None, as_json: Json = Fa
         say(f"vetoed: {formula(veto['design'])} ({veto['reason']})")
     for line in ages(found["waiting"]):
         say(line)
-    say(f"next: {found['next']}" if as_of is None else f"next, as of {found['moment']}: {found['next']}")
+    say(f"next: {found['next']}" if as_of is None else f"next, as of event {found['head']['seq']}: {found['next']}")
     say(f"stop: {found['stopping']['advice']}")
     for rule in found["stopping"]["rules"]:
         say(f"  {rule['rule']:<12} {rule['text']}")
@@ -222,10 +222,12 @@ def log(
     if problems:
         raise InvalidInput(problems)
     if as_json:
-        known = [{"seq": e.seq, "at": e.at, "by": e.by, "kind": e.kind, "hash": e.hash} for e in events]
-        for entry in known:
-            entry |= {"corrections": corrected.get(entry["seq"], [])}
-            entry |= {"measurements": entries.get(entry["seq"], [])} if rows else {}
+        known = [
+            {"seq": e.seq, "at": e.at, "by": e.by, "kind": e.kind, "hash": e.hash}
+            | {"corrections": corrected.get(e.seq, [])}
+            | ({"measurements": entries.get(e.seq, [])} if rows else {})
+            for e in events
+        ]
         emit({"campaign": campaign, "verified": verify or None, "events": known})
         return
     for e in events:

@@ -169,8 +169,7 @@ def test_a_view_shows_the_campaign_as_it_was(campaign):
     campaign().void("b", reason="mislabelled")
     now = campaign().status()
     for moment in (2, "2", "2026-03-01", "2026-03-02T12:00", "2026-03-02T23:30-08:00"):
-        seen = campaign(as_of=moment).status()
-        assert {**seen, "moment": ""} == {**was, "moment": ""}
+        assert campaign(as_of=moment).status() == was
     middle = campaign(as_of="2026-03-03")
     assert value(middle, "a") == 325.0
     assert middle.state.status(next(s.id for s in middle.state.samples if s.label == "b")) == "ok"

@@ -48,8 +48,7 @@ def test_the_past_is_seen_as_it_was(plate):
     then = plate("status", "oer-plate", "--json").json
     plate("void", "oer-plate", "e", "--reason", "mislabelled")
     seen = plate("status", "oer-plate", "--as-of", "2", "--json").json
-    assert {**seen, "moment": ""} == {**then, "moment": ""}
-    assert seen["head"] == then["head"]
+    assert seen == then
     assert f"head {then['head']['hash']}" in plate("status", "oer-plate", "--as-of", "2").out
     assert len(plate("log", "oer-plate", "--as-of", "2", "--json").json["events"]) == 2
     assert plate("status", "oer-plate", "--as-of", "soon").code == 3
