@@ -251,6 +251,24 @@ class Campaign:
 
         return expire(self._ledger, self.name, labels, older_than=older_than, reason=reason, by=self._by)
 
+    def share(self, other: str, *labels: str) -> Event | None:
+        """Let samples of another campaign count in this one, by reference: a correction there is one here.
+
+        Args:
+            other: the campaign that they belong to, in the same database.
+            *labels: of the samples there.
+
+        Returns:
+            The event; None where all of them are shared already.
+
+        Raises:
+            InvalidInput: a sample does not exist, or has no place in this campaign; all problems at once.
+            Conflict: others kept recording at the same moment.
+        """
+        from campaign.share import share
+
+        return share(self._ledger, self.name, other, labels, by=self._by)
+
     def recorded(self, file: str | Path | bytes | Reading, **answers: Any) -> bool:
         """Whether these very bytes, read in this way, were ingested before. Arguments as for `check`."""
         return record.recorded_before(self._store, self.name, record.read(file, **answers))

@@ -94,9 +94,12 @@ def find(store: Store, state: State, text: str) -> Measurement:
     found = found or [m for m in state.measurements if text == label[m.sample]]
     if not found and text.startswith("m-") and len(text) >= LEAST_PREFIX:
         found = [m for m in state.measurements if m.id.startswith(text)]
+    where = f"campaign {state.name}"
+    if len(found) == 1 and found[0].campaign != state.name:
+        what = f"{text} is shared by campaign {found[0].campaign}"
+        raise InvalidInput(Problem(where, what, "correct it there, and it is corrected here"))
     if len(found) == 1:
         return found[0]
-    where = f"campaign {state.name}"
     if found:
         several = ", ".join(f"{names[m.id]} ({told(m)}, {m.id})" for m in found)
         raise InvalidInput(Problem(where, f"{text!r} names several measurements", f"name one of {several}"))

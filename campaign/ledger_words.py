@@ -7,6 +7,7 @@ from typing import Any
 
 from campaign.corrections import name_of, told
 from campaign.decisions import decisions
+from campaign.sharing import SAMPLE_SHARED, references
 from campaign.state import MEASUREMENT_AMENDED, MEASUREMENT_VOIDED, PENDING_EXPIRED, SPEC_REVISED, STATUS_STATED
 from db.records import Event, Measurement
 from db.store import Store
@@ -18,11 +19,17 @@ def about(store: Store, campaign: str, events: Sequence[Event]) -> dict[int, lis
     known: dict[str, Measurement] = {}
     if kinds & {MEASUREMENT_AMENDED, MEASUREMENT_VOIDED}:
         known = {m.id: m for m in store.measurements(campaign, current=False)}
-    label = {s.id: s.label for s in store.samples(campaign)} if kinds & {STATUS_STATED, *_KINDS} else {}
+    label = _labels(store, campaign, events) if kinds & {STATUS_STATED, *_KINDS} else {}
     return {e.seq: list(lines) for e in events if (lines := _lines(e, known, label))}
 
 
 _KINDS = (MEASUREMENT_AMENDED, MEASUREMENT_VOIDED, PENDING_EXPIRED, SPEC_REVISED)
+
+
+def _labels(store: Store, campaign: str, events: Sequence[Event], until: int | None = None) -> dict[str, str]:
+    """Sample id -> label, with those that are shared."""
+    shared = {key: f"{said['campaign']}:{said['label']}" for key, said in references(events).items()}
+    return {s.id: s.label for s in store.samples(campaign, until=until)} | shared
 
 
 def _lines(event: Event, known: Mapping[str, Measurement], label: Mapping[str, str]) -> list[str]:
@@ -36,6 +43,8 @@ def _lines(event: Event, known: Mapping[str, Measurement], label: Mapping[str, s
         return [f"no longer waited for: {', '.join(said['expired'])} ({said['reason']})"]
     if event.kind == SPEC_REVISED:
         return [f"revision {said['revision']} ({said['reason']})", *said["changes"]]
+    if event.kind == SAMPLE_SHARED:
+        return [f"shared: {one['campaign']}:{one['label']}" for one in said["shared"].values()]
     if event.kind == STATUS_STATED:
         stated = said["statuses"].items()
         return [f"{label[s]} {st['status']}: {st.get('mode') or st.get('reason') or ''}" for s, st in stated]
@@ -50,7 +59,7 @@ def measured(store: Store, campaign: str, until: int | None = None) -> dict[int,
     """Event number -> the measurements that it recorded, in order, each with its name, value and fate."""
     events = store.events(campaign, until=until)
     voided = decisions(events).voided
-    label = {s.id: s.label for s in store.samples(campaign, until=until)}
+    label = _labels(store, campaign, events, until)
     rows = store.measurements(campaign, current=False, until=until)
     later = {m.supersedes: m.id for m in rows if m.supersedes}
     recorded = {key: e.seq for e in events for key in e.payload["rows"].get("measurement", {})}

@@ -23,9 +23,9 @@ def origin(state: State, request: Request) -> dict[str, Any]:
 
     Returns:
         `asked`, the request; `as_of`, the number of the last event that was seen of the campaign and of those it learns
-        from; and `surroundings`, the code, packages, machine and threads.
+        from or shares samples with; and `surroundings`, the code, packages, machine and threads.
     """
-    others = {name: earlier.head.seq for name, earlier in state.earlier.items()}
+    others = {name: earlier.head.seq for name, earlier in state.earlier.items()} | dict(state.heads)
     as_of = {"event": state.head.seq, "others": others}
     return {"asked": request.as_json(), "as_of": as_of, "surroundings": surroundings()}
 

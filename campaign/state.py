@@ -16,6 +16,8 @@ from campaign.filters import Sieve
 from campaign.labels import Label, read_labels
 from campaign.moments import Moment
 from campaign.outcomes import OutcomeConstraint
+from campaign.sharing import COMPOSITION as COMPOSITION
+from campaign.sharing import SAMPLE_SHARED, borrowed
 from campaign.spaces import Space, build_space, variables
 from campaign.spec import CampaignSpec, Objective
 from db.chain import canonical
@@ -30,10 +32,7 @@ MEASUREMENT_AMENDED = "measurement.amended"
 MEASUREMENT_VOIDED = "measurement.voided"
 PENDING_EXPIRED = "pending.expired"
 SPEC_REVISED = "spec.revised"
-RESULT_KINDS = (RESULTS_RECORDED, STATUS_STATED, MEASUREMENT_AMENDED, MEASUREMENT_VOIDED)
-
-COMPOSITION = "composition"
-"""The metric under which a sample's measured composition is recorded."""
+RESULT_KINDS = (RESULTS_RECORDED, STATUS_STATED, MEASUREMENT_AMENDED, MEASUREMENT_VOIDED, SAMPLE_SHARED)
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,8 @@ class State:
     """Batch id -> when it was recommended, UTC."""
     metrics_of: Mapping[int, frozenset[str]] = field(default_factory=dict, repr=False)
     """Earlier revision of the spec -> what the lab measured under it."""
+    heads: Mapping[str, int] = field(default_factory=dict, repr=False)
+    """Campaign whose samples are shared with this one -> number of its last event that was seen."""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -289,11 +290,14 @@ def load_state(store: Store, name: str, *, earlier: bool = True, at: Moment | No
     spec = CampaignSpec.model_validate(dict(revision.spec))
     sources = {file: kept.content for file, sha in revision.sources.items() if (kept := store.source(sha))}
     events = store.events(name, until=until)
-    statuses: dict[str, Mapping[str, Any]] = {}
-    for event in events:
-        statuses.update(event.payload.get("statuses", {}))
     decided = decisions(events)
     space = build_space(spec.space, sources)
+    shared = borrowed(store, events, spec, space, at)
+    statuses: dict[str, Mapping[str, Any]] = dict(shared.statuses)
+    for event in events:
+        statuses.update(event.payload.get("statuses", {}))
+    samples = [*store.samples(name, until=until), *shared.samples]
+    rows = [*store.measurements(name, until=until), *shared.measurements]
     batches = tuple(store.batches(name, until=until))
     older = {b.spec_revision for b in batches} - {revision.revision}
     learnt = [h.campaign for h in spec.history if earlier and h.campaign]
@@ -305,8 +309,8 @@ def load_state(store: Store, name: str, *, earlier: bool = True, at: Moment | No
         head=events[-1],
         batches=batches,
         recommendations=tuple(_in_order(r, spec, space) for r in store.recommendations(name, until=until)),
-        samples=tuple(sorted(store.samples(name, until=until), key=lambda s: s.label)),  # however they arrived
-        measurements=tuple(m for m in store.measurements(name, until=until) if m.id not in decided.voided),
+        samples=tuple(sorted(samples, key=lambda s: s.label)),  # however they arrived
+        measurements=tuple(m for m in rows if m.id not in decided.voided),
         statuses=statuses,
         last_result=max((e.seq for e in events if e.kind in RESULT_KINDS), default=0),
         last_batch=max((e.seq for e in events if e.kind == BATCH_RECOMMENDED), default=0),
@@ -317,6 +321,7 @@ def load_state(store: Store, name: str, *, earlier: bool = True, at: Moment | No
         moment=at.at if at else store.now(),
         batch_times={e.payload["batch"]: e.at for e in events if e.kind == BATCH_RECOMMENDED},
         metrics_of={number: _metrics(store.spec(name, number).spec) for number in older},
+        heads=shared.heads,
     )
 
 

@@ -145,7 +145,7 @@ class _Kept:
             if _equal(value.value, value.qualifier, *known):
                 return [], False
             what = f"{metric} of {name} is on record as {_shown(*known)}, the table says {value.text}"
-            fix = "number a further measurement in a column replicate; if the old one is wrong, void the sample first"
+            fix = "number a further measurement in a column replicate; if the old one is wrong, `siteloop amend` it"
             return [Problem(where, what, fix)], False
         if (first := self.seen.setdefault(key, value)) is not value:
             if _equal(value.value, value.qualifier, first.value, first.qualifier):

@@ -1,4 +1,4 @@
-"""Commands of the campaign's memory: record, amend, expire, replay and revise."""
+"""Commands of the campaign's memory: record, amend, expire, replay, revise and share."""
 
 from __future__ import annotations
 
@@ -184,6 +184,26 @@ def revise(
         say(f"revision {found.number} is in force")
 
 
+def share(
+    campaign: Name,
+    sample_ids: Annotated[list[str], typer.Argument(help="Labels of the samples in the other campaign.")],
+    other: Annotated[str, typer.Option("--from", help="The campaign that they belong to, in the same database.")],
+    db: Db = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Let samples of another campaign count in this one too, by reference: a correction there is one here."""
+    from campaign import Campaign
+
+    opened = Campaign.open(campaign, db=db, by=by)
+    done = opened.share(other, *sample_ids)
+    if as_json:
+        emit({"shared": done is not None} | opened.status())
+        return
+    say(f"shared with {campaign}: {', '.join(sample_ids)} of {other}" if done else "they are shared already")
+    say(f"next: {opened.status()['next']}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command()(record)
@@ -191,3 +211,4 @@ def register(app: typer.Typer) -> None:
     app.command()(expire)
     app.command()(replay)
     app.command()(revise)
+    app.command()(share)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -198,6 +199,7 @@ def test_a_request_survives_its_plain_values():
     assert back.as_json() == asked.as_json()
     assert back.only.tolist() == only.tolist()
     assert back.dry_run
+    assert asked.as_json().keys() == {f.name for f in fields(Request)} - {"dry_run"}
     assert Request.restored(Request().as_json()).only is None
 
 
