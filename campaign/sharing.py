@@ -8,6 +8,7 @@ from typing import Any
 
 from campaign.decisions import decisions
 from campaign.moments import Moment
+from campaign.outcomes import OutcomeConstraint
 from campaign.spaces import Space
 from campaign.spec import CampaignSpec, Objective
 from campaign.words import suggestion
@@ -96,10 +97,12 @@ def _here(sample: Sample, said: Mapping[str, Any], space: Space) -> Sample:
 
 def _common(here: CampaignSpec, there: CampaignSpec) -> Iterator[tuple[str, tuple[str, str]]]:
     """Metrics that both measure under the same conditions, each with the unit there and here."""
-    known = {m.name: m for m in [*there.objectives, *there.outcome_constraints]}
-    for metric in [*here.objectives, *(c for c in here.outcome_constraints if c.source == "measured")]:
+    theirs: list[Objective | OutcomeConstraint] = [*there.objectives, *_measured(there)]
+    ours: list[Objective | OutcomeConstraint] = [*here.objectives, *_measured(here)]
+    known = {m.name: m for m in theirs}
+    for metric in ours:
         other = known.get(metric.name)
-        if other is None or other.at != metric.at or (not isinstance(other, Objective) and other.source != "measured"):
+        if other is None or other.at != metric.at:
             continue
         try:
             convert(1.0, other.unit, metric.unit)
@@ -107,6 +110,10 @@ def _common(here: CampaignSpec, there: CampaignSpec) -> Iterator[tuple[str, tupl
             continue
         yield metric.name, (other.unit, metric.unit)
     yield COMPOSITION, ("", "")
+
+
+def _measured(spec: CampaignSpec) -> list[OutcomeConstraint]:
+    return [c for c in spec.outcome_constraints if c.source == "measured"]
 
 
 def _converted(m: Measurement, there: str, here: str) -> Measurement:
