@@ -23,6 +23,7 @@ from acquisition.objectives import Goal
 from campaign.answers import AnswerBelief, believe_answer, two_sided
 from campaign.classified import Classified
 from campaign.encoding import encode_ahead, encoder_of
+from campaign.kept_models import KeptModel
 from campaign.lessons import Lesson, lessons, with_lessons
 from campaign.model_spec import RecipeModel
 from campaign.outcomes import OutcomeConstraint
@@ -349,32 +350,43 @@ def _enough(state: State, metric: str) -> bool:
     return len(exact) >= MINIMUM_TO_LEARN
 
 
-def believe(state: State, *, seed: int, stage: Callable[[str], None] = lambda _: None) -> Belief:
+def believe(
+    state: State,
+    *,
+    seed: int,
+    stage: Callable[[str], None] = lambda _: None,
+    kept: Mapping[str, KeptModel] | None = None,
+) -> Belief:
     """Fit and calibrate one surrogate for each objective and constraint that can be learnt, and learn from failures.
 
     Args:
         state: the campaign; every objective must be `learnable`.
         seed: of every random choice inside the fits.
         stage: called with a name when a stage begins.
+        kept: by objective or constraint, the surrogates to take instead of fitting them.
     """
-    objectives = tuple(_believe(state, objective, seed, stage) for objective in state.objectives)
+    objectives = tuple(_believe(state, objective, seed, stage, kept or {}) for objective in state.objectives)
     encode, skipped = objectives[0].encode, unlearnt(state)
     constraints = tuple(
         believe_answer(state, c, encode)
         if c.boolean
-        else ConstraintBelief(c, _believe(state, as_objective(c), seed, stage))
+        else ConstraintBelief(c, _believe(state, as_objective(c), seed, stage, kept or {}))
         for c in state.constraints
         if c.learned and c not in skipped
     )
     return Belief(objectives, constraints, believe_success(state, encode))
 
 
-def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str], None]) -> ObjectiveBelief:
+def _believe(
+    state: State, objective: Objective, seed: int, stage: Callable[[str], None], kept: Mapping[str, KeptModel]
+) -> ObjectiveBelief:
     stage(f"fit {objective.name}")
     data = training(state, objective)
     encode = encoder(state)
     encode_ahead(encode, data.X, stage)
     bags = encode(torch.as_tensor(data.X, dtype=torch.float64), stratum=data.strata)
+    if objective.name in kept:
+        return _restored(state, objective, data, encode, kept[objective.name])
     n = len(data.exact)
     before = last_choice(state, objective)
     wanted = state.spec.model
@@ -408,6 +420,21 @@ def _believe(state: State, objective: Objective, seed: int, stage: Callable[[str
         alphas={level: working_alpha(state, objective, level) for level in state.spec.intervals.levels},
         lessons=learnt,
         without=without,
+    )
+
+
+def _restored(state: State, objective: Objective, data: Training, encode: Encoder, kept: KeptModel) -> ObjectiveBelief:
+    """What was believed with a surrogate that was kept."""
+    return ObjectiveBelief(
+        objective=objective,
+        data=data,
+        choice=kept.choice,
+        scored_at=kept.told["scored_at"],
+        model=kept.fitted.botorch_model(encode),
+        encode=encode,
+        alphas={level: working_alpha(state, objective, level) for level in state.spec.intervals.levels},
+        lessons=kept.lessons(state, objective, sign(objective)),
+        without=kept.told.get("without_history", ""),
     )
 
 

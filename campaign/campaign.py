@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from campaign import record
 from campaign.cards import RecommendedBatch
+from campaign.moments import Moment, moment
 from campaign.state import CAMPAIGN_STARTED, State, load_state
+from campaign.writing import stated_reason
 from db.errors import InvalidInput, Problem
-from db.records import Design, Event, Recommendation, Source, SpecRevision
+from db.records import Design, Event, Measurement, Recommendation
 from db.rows import Record
 from db.store import Store
 
 if TYPE_CHECKING:
+    from campaign.corrections import Amendment
     from campaign.curve_list import Handed
     from campaign.curve_record import Again
     from campaign.curves import CheckedCurve
     from campaign.record import Reading
+    from campaign.replaying import Replayed
+    from campaign.revisions import Revision
     from campaign.screen import Indices
     from campaign.spec import CampaignSpec
     from lab_io.schema import Check
@@ -32,8 +36,9 @@ class Campaign:
     Everything it knows comes from the ledger; two instances of one campaign see the same. Made by `start` or `open`.
     """
 
-    def __init__(self, store: Store, name: str, *, by: str | None = None) -> None:
+    def __init__(self, store: Store, name: str, *, by: str | None = None, at: Moment | None = None) -> None:
         self._store = store
+        self._at = at
         self._by = by or _user()
         self.name = name
 
@@ -59,48 +64,75 @@ class Campaign:
             Conflict: a campaign of this name exists.
         """
         from campaign.history import check_histories
-        from campaign.labels import check_files
-        from campaign.spaces import build_space, read_sources
-        from campaign.spec import CampaignSpec, load_spec
+        from campaign.revisions import ready
 
-        loaded = spec if isinstance(spec, CampaignSpec) else load_spec(Path(spec))
-        place = folder or (Path() if isinstance(spec, CampaignSpec) else Path(spec).parent)
-        loaded = loaded.anchored(place)
-        contents = read_sources(loaded, place)
-        space = build_space(loaded.space, contents)
-        check_files(loaded, space, contents)  # before anything is written
-        check_histories(None, loaded, space, contents)
-        sources = {name: Source(sha256(content).hexdigest(), name, content) for name, content in contents.items()}
-        revision = SpecRevision(
-            id=f"{loaded.campaign}/spec1",
-            campaign=loaded.campaign,
-            revision=1,
-            spec=loaded.resolved(),
-            sources={name: source.sha256 for name, source in sources.items()},
-        )
+        found = ready(spec, folder)  # before anything is written
         store = db if isinstance(db, Store) else Store.open(db, create=True)
-        check_histories(store, loaded, space, contents)
-        made = cls(store, loaded.campaign, by=by)
-        rows: list[Record] = [*sources.values(), revision]
-        store.start(loaded.campaign, CAMPAIGN_STARTED, {"revision": 1}, rows=rows, by=made._by)
+        check_histories(store, found.spec, found.space, found.contents)
+        made = cls(store, found.spec.campaign, by=by)
+        rows: list[Record] = [*found.sources(), found.revision(1)]
+        store.start(made.name, CAMPAIGN_STARTED, {"revision": 1}, rows=rows, by=made._by)
         return made
 
-    @classmethod
-    def open(cls, name: str, *, db: str | Store | None = None, by: str | None = None) -> Self:
-        """Open a campaign that exists.
+    def revise(
+        self,
+        spec: str | Path | CampaignSpec,
+        *,
+        folder: Path | None = None,
+        reason: str | None = None,
+        commit: bool = False,
+    ) -> Revision:
+        """Compare a spec with the one in force, and with `commit` let it take its place from now on.
+
+        The space may be widened, with further elements too; what is recorded must still have a place in it.
+
+        Args:
+            spec: path of the YAML spec, or the spec itself.
+            folder: where the files lie that the spec names; None for the folder of the spec file.
+            reason: why; needed to record it.
+            commit: record it; the spec in force again is a no-op.
 
         Raises:
-            InvalidInput: no such database or campaign.
+            InvalidInput: the spec cannot be used, changes what may not change, or there is no reason.
+            Conflict: others kept recording at the same moment.
+        """
+        from campaign.revisions import revise
+
+        return revise(self._ledger, self.name, spec, folder=folder, reason=reason, by=self._by, commit=commit)
+
+    @classmethod
+    def open(
+        cls, name: str, *, db: str | Store | None = None, by: str | None = None, as_of: str | int | None = None
+    ) -> Self:
+        """Open a campaign that exists.
+
+        Args:
+            name: of the campaign.
+            db: as for `start`.
+            by: as for `start`.
+            as_of: a date, a time or the number of an event, as `moments.moment` takes it, for a view of the campaign as
+                it was then, which records nothing; None for now.
+
+        Raises:
+            InvalidInput: no such database, campaign or moment.
         """
         store = db if isinstance(db, Store) else Store.open(db)
         store.require(name)
-        return cls(store, name, by=by)
+        return cls(store, name, by=by, at=None if as_of is None else moment(store, name, as_of))
 
     @property
     def state(self) -> State:
-        """What the ledger says now."""
+        """What the ledger says now, or said as of the moment of the view."""
         with self._store.reading():
-            return load_state(self._store, self.name)
+            return load_state(self._store, self.name, at=self._at)
+
+    @property
+    def _ledger(self) -> Store:
+        """The store, to record something in; a view refuses."""
+        if self._at is not None:
+            what = f"this is a view as of event {self._at.seq}, in which nothing can be recorded"
+            raise InvalidInput(Problem(f"campaign {self.name}", what, "open the campaign as it is now"))
+        return self._store
 
     def check(self, file: str | Path | bytes | Reading, **answers: Any) -> Check:
         """Read a table of results and say of every row whether it would be accepted; nothing is written.
@@ -127,7 +159,118 @@ class Campaign:
         reading = record.read(file, **answers)
         if not commit:
             return record.check(self.state, reading)
-        return record.ingest(self._store, self.name, reading, by=self._by)
+        return record.ingest(self._ledger, self.name, reading, by=self._by)
+
+    def record(
+        self,
+        sample: str,
+        values: Mapping[str, str],
+        *,
+        unit: str | None = None,
+        sd: str | None = None,
+        commit: bool = False,
+    ) -> Check:
+        """Check one row typed by hand, as if it stood in a table, and with `commit` record it.
+
+        Args:
+            sample: its label.
+            values: header -> cell, as in a table of results: `{"overpotential": "263", "operator": "mk"}`.
+            unit: of the metrics, where their cells do not say.
+            sd: standard deviation of the only metric, in the same unit.
+            commit: record it; the same row again is a no-op.
+
+        Raises:
+            InvalidInput: a unit is missing, the row was recorded before and does not count any more, or, with
+                `commit`, it is rejected or needs an answer.
+            Conflict: others kept recording at the same moment.
+        """
+        from campaign.byhand import typed_row
+
+        reading = typed_row(self.state, sample, values, unit=unit, sd=sd)
+        checked = self.check(reading)
+        if self.recorded(reading) and any(row.status == "accepted" for row in checked.rows):
+            what = "this was recorded before, and is amended or void since"
+            fix = 'say what is new about it, such as notes="measured again"'
+            raise InvalidInput(Problem(f"campaign {self.name}, {sample}", what, fix))
+        return self.ingest(reading, commit=True) if commit else checked
+
+    def amend(
+        self,
+        measurement: str,
+        value: str,
+        *,
+        unit: str | None = None,
+        sd: str | None = None,
+        reason: str,
+        commit: bool = False,
+    ) -> Amendment:
+        """Check a corrected value, and with `commit` record it in place of a measurement, which stays in the ledger.
+
+        Args:
+            measurement: which one: `b1-03/overpotential`, with `/2` for a numbered replicate, or its id.
+            value: as typed: `251`, `0.251 V`, `<10`; a formula for a composition.
+            unit: of the value, where it does not say.
+            sd: standard deviation, in the same unit; that of the old measurement stays if left out.
+            reason: why the old one is wrong.
+            commit: record it; the same value again is a no-op.
+
+        Raises:
+            InvalidInput: no such measurement, no reason, or, with `commit`, the value is not accepted.
+            Conflict: others kept recording at the same moment.
+        """
+        from campaign.corrections import amend
+
+        return amend(
+            self._ledger, self.name, measurement, value, unit=unit, sd=sd, reason=reason, by=self._by, commit=commit
+        )
+
+    def void_measurement(self, measurement: str, *, reason: str) -> Measurement:
+        """State that one measurement, named as for `amend`, does not count; its metric is awaited again.
+
+        Raises:
+            InvalidInput: no such measurement, or no reason.
+            Conflict: others kept recording at the same moment.
+        """
+        from campaign.corrections import void_measurement
+
+        return void_measurement(self._ledger, self.name, measurement, reason=reason, by=self._by)
+
+    def expire(self, *labels: str, older_than: int | None = None, reason: str) -> tuple[str, ...]:
+        """Close pending items that will not come: their designs may be proposed again, what was measured stays.
+
+        Args:
+            *labels: of pending items.
+            older_than: also all that wait for so many days or more.
+            reason: why.
+
+        Returns:
+            The labels that were closed.
+
+        Raises:
+            InvalidInput: a label is not pending, nothing is named, or there is no reason.
+            Conflict: others kept recording at the same moment.
+        """
+        from campaign.waiting import expire
+
+        return expire(self._ledger, self.name, labels, older_than=older_than, reason=reason, by=self._by)
+
+    def share(self, other: str, *labels: str) -> Event | None:
+        """Let samples of another campaign count in this one, by reference: a correction there is one here.
+
+        Args:
+            other: the campaign that they belong to, in the same database.
+            *labels: of the samples there.
+
+        Returns:
+            The event; None where all of them are shared already.
+
+        Raises:
+            InvalidInput: a sample does not exist, or has no place in this campaign; all problems at once.
+            Conflict: others kept recording at the same moment.
+        """
+        from campaign.share import share
+
+        return share(self._ledger, self.name, other, labels, by=self._by)
 
     def recorded(self, file: str | Path | bytes | Reading, **answers: Any) -> bool:
         """Whether these very bytes, read in this way, were ingested before. Arguments as for `check`."""
@@ -210,7 +353,7 @@ class Campaign:
             veto=tuple(veto),
             reason=reason,
         )
-        return recommend(self._store, self.name, request, by=self._by, stage=stage)
+        return recommend(self._ledger, self.name, request, by=self._by, stage=stage)
 
     def screen(self, top: int = 50, *, stage: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
         """Predict the whole space and rank it by the predicted median of the first objective; nothing is pending.
@@ -243,6 +386,30 @@ class Campaign:
         items = tuple(r for r in state.recommendations if r.batch == found[-1].id)
         return RecommendedBatch(found[-1], items, state.space)
 
+    def replay(
+        self,
+        number: int,
+        *,
+        from_model: bool = False,
+        tolerance: float | None = None,
+        stage: Callable[[str], None] = lambda _: None,
+    ) -> Replayed:
+        """Compute a batch again from what was known when it was asked for, and compare; nothing is recorded.
+
+        Args:
+            number: of the batch.
+            from_model: take the surrogates that were kept with it, instead of fitting them again.
+            tolerance: relative difference of numbers that other code or another machine may make; None for 0.001.
+            stage: called with a name when a stage begins.
+
+        Raises:
+            InvalidInput: there is no such batch, it does not say how it was asked for, or a surrogate is not there.
+        """
+        from campaign.replaying import TOLERANCE, replay
+
+        least = TOLERANCE if tolerance is None else tolerance
+        return replay(self._store, self.name, number, from_model=from_model, tolerance=least, stage=stage)
+
     def explain(self, label: str) -> Recommendation:
         """The recommendation with this sample_id (`b1-03`) or id, with its prediction and rationale as stored.
 
@@ -269,16 +436,22 @@ class Campaign:
             InvalidInput: there is no such sample or recommendation.
         """
         return record.state_status(
-            self._store, self.state, label, {"status": "failed", "mode": mode, "reason": reason}, self._by
+            self._ledger, self.state, label, {"status": "failed", "mode": mode, "reason": reason}, self._by
         )
 
     def void(self, label: str, *, reason: str) -> Event:
         """State that a sample does not count (spilt, mislabelled): its values are set aside, its design is free again.
 
         Raises:
-            InvalidInput: there is no such sample or recommendation.
+            InvalidInput: there is no such sample or recommendation, or no reason.
         """
-        return record.state_status(self._store, self.state, label, {"status": "void", "reason": reason}, self._by)
+        reason = stated_reason(reason, "a void sample", "mislabelled")
+        return record.state_status(self._ledger, self.state, label, {"status": "void", "reason": reason}, self._by)
+
+    def knows(self, label: str) -> bool:
+        """Whether there is a sample or recommendation of this label."""
+        state = self.state
+        return any(label == known.label for some in (state.samples, state.recommendations) for known in some)
 
     def diagnose(self, *, stage: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
         """Health checks, and how the surrogates predict what they have not seen; as `campaign.diagnose.diagnose`.
@@ -319,7 +492,7 @@ class Campaign:
         from campaign.decisions import veto_payload
 
         return record.state_veto(
-            self._store, self.name, designs, lambda state: veto_payload(state, designs, reason), self._by
+            self._ledger, self.name, designs, lambda state: veto_payload(state, designs, reason), self._by
         )
 
     def lift(self, *designs: str) -> Event:
@@ -330,7 +503,7 @@ class Campaign:
         """
         from campaign.decisions import lift_payload
 
-        return record.state_veto(self._store, self.name, designs, lambda state: lift_payload(state, designs), self._by)
+        return record.state_veto(self._ledger, self.name, designs, lambda state: lift_payload(state, designs), self._by)
 
     def worksheet(self, path: str | Path, *, number: int | None = None) -> Path:
         """Write a batch as a worksheet to fill in: CSV, XLSX or JSON by the ending of `path`.

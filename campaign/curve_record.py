@@ -18,7 +18,7 @@ from campaign.curve_spec import Parameters
 from campaign.curve_targets import Target
 from campaign.curves import CheckedCurve, Derived, check_curves, derive, read, standing, summary
 from campaign.decisions import candidate_of
-from campaign.record import _id, _sample
+from campaign.record import new_id, new_sample
 from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, RESULTS_RECORDED, State, load_state
 from campaign.writing import retried
 from db.chain import canonical
@@ -70,7 +70,7 @@ def _write(store: Store, state: State, checked: Sequence[CheckedCurve], by: str)
     for one in checked:
         label = one.entry.sample
         candidate = candidate_of(state, label if one.entry.design is None else one.entry.design)
-        sample = samples.get(label) or _sample(state, label, candidate, {s.recommendation for s in samples.values()})
+        sample = samples.get(label) or new_sample(state, label, candidate, {s.recommendation for s in samples.values()})
         if sample not in state.samples:
             samples[label], candidates[candidate.id] = sample, candidate
         made = [_measurement(state, sample, one, derived) for derived in one.values]
@@ -135,7 +135,7 @@ def _measurement(state: State, sample: Sample, one: CheckedCurve, derived: Deriv
         conditions["reading_sd_mV"] = {part: value * 1e3 for part, value in reading.parts.items()}
     old = standing(state, e, target.metric) if e.correct is not None else []
     return Measurement(
-        id=_id("m", sample.id, target.metric, e.replicate, one.identity),
+        id=new_id("m", sample.id, target.metric, e.replicate, one.identity),
         campaign=state.name,
         sample=sample.id,
         metric=target.metric,

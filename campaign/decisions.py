@@ -38,6 +38,10 @@ class Decisions:
     """Recommendation ids that are no longer wanted; for good, even where a veto is lifted."""
     renewed: Mapping[str, str] = field(default_factory=dict)
     """Recommendation id -> id of the earlier recommendation that it repeats under a new label."""
+    closed: frozenset[str] = frozenset()
+    """Sample ids of which nothing more is awaited, though not everything is measured."""
+    voided: Mapping[str, str] = field(default_factory=dict)
+    """Measurement id -> why it does not count."""
 
     def names(self, recommendation: str) -> Iterator[str]:
         """Its id, then those of the earlier ones that it repeats, back to the first."""
@@ -52,6 +56,8 @@ def decisions(events: Iterable[Event]) -> Decisions:
     vetoes: dict[str, Veto] = {}
     superseded: set[str] = set()
     renewed: dict[str, str] = {}
+    closed: set[str] = set()
+    voided: dict[str, str] = {}
     for event in events:
         for lifted in event.payload.get("lifted", ()):
             vetoes.pop(lifted, None)
@@ -59,7 +65,9 @@ def decisions(events: Iterable[Event]) -> Decisions:
             vetoes[key] = Veto(veto["design"], veto["reason"], event.by, event.at)
         superseded.update(event.payload.get("superseded", ()))
         renewed.update(event.payload.get("renewed", {}))
-    return Decisions(vetoes, frozenset(superseded), renewed)
+        closed.update(event.payload.get("closed", ()))
+        voided.update(event.payload.get("voided", {}))
+    return Decisions(vetoes, frozenset(superseded), renewed, frozenset(closed), voided)
 
 
 def candidate_of(state: State, text: str | Design) -> Candidate:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,8 +23,9 @@ from campaign.feasibility import feasibility
 from campaign.filling import SAMPLE, spread
 from campaign.filters import Sieve, Tally
 from campaign.health.data import repeats
+from campaign.kept_models import KeptModel, keep
 from campaign.pareto import measured_front, places
-from campaign.provenance import choice_notes, choice_settings, model_versions
+from campaign.provenance import ORIGIN, choice_notes, choice_settings, model_versions, origin
 from campaign.rationale import expectation, explain, noise_floor
 from campaign.replicates import Replicate, replicates
 from campaign.reproposal import anew
@@ -35,14 +35,24 @@ from campaign.sentences import warnings_about
 from campaign.shared import filling, positions, settings, within
 from campaign.site_rationale import changed
 from campaign.spaces.slab.space import SlabSpace
-from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, State, batch_seed, load_state
+from campaign.state import (
+    BATCH_RECOMMENDED,
+    PENDING_EXPIRED,
+    RESULT_KINDS,
+    SPEC_REVISED,
+    State,
+    batch_seed,
+    load_state,
+)
 from campaign.stopping import KEY, believed_left
+from campaign.surroundings import code_version, reproducible
 from campaign.survivors import Passed
 from campaign.thompson import SAMPLED, sampled
 from campaign.writing import retried
 from db.errors import Conflict, InvalidInput, Problem
 from db.records import Batch, Candidate, ModelVersion, Recommendation
 from db.store import Store
+from surrogates.fitted import Fitted
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,8 @@ class Proposal:
     notes: tuple[str, ...] = ()
     """What the reader should know of the batch as a whole."""
     models: tuple[ModelVersion, ...] = field(default=(), repr=False)
+    fits: tuple[Fitted, ...] = field(default=(), repr=False)
+    """The surrogates, to be kept with it."""
     payload: dict[str, Any] = field(default_factory=dict, repr=False)
     """What the batch's event says beside the batch: vetoes, and what it supersedes."""
 
@@ -121,17 +133,36 @@ def recommend(
     return retried(attempt)
 
 
-def propose(state: State, request: Request, *, stage: Callable[[str], None] = lambda _: None) -> Proposal:
+def propose(
+    state: State,
+    request: Request,
+    *,
+    stage: Callable[[str], None] = lambda _: None,
+    kept: Mapping[str, KeptModel] | None = None,
+    threads: Mapping[str, int] | None = None,
+) -> Proposal:
     """Compute the next batch from what was measured, around what is pending.
+
+    The same arguments on the same machine give the same batch to the last bit.
 
     Args:
         state: the campaign.
         request: size and restrictions.
         stage: called with a name when a stage begins.
+        kept: as for `believe`.
+        threads: as for `surroundings.reproducible`.
 
     Raises:
         InvalidInput: every candidate of the space was tried, or a pin or veto cannot be followed.
     """
+    with reproducible(threads):
+        return _propose(state, request, stage, kept)
+
+
+def _propose(
+    state: State, request: Request, stage: Callable[[str], None], kept_models: Mapping[str, KeptModel] | None
+) -> Proposal:
+    whence = origin(state, request)
     asked = anew(state, request)
     state = asked.state
     number = len(state.batches) + 1
@@ -146,7 +177,7 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
         what, fix = f"{kept} kept in a batch of {size} leave nothing to propose", "pin fewer, or ask for more"
         raise InvalidInput(Problem(f"campaign {state.name}", what, f"{fix} with -n"))
     if learnable(state):
-        picked = _choose(state, request, wanted, seed, stage, pinned, asked.replicates, controls)
+        picked = _choose(state, request, wanted, seed, stage, pinned, asked.replicates, controls, kept_models)
     else:
         picked = _begin(state, request, wanted, seed, stage, pinned, controls)
     for before, rationale in zip(asked.pinned, picked.rationales, strict=False):
@@ -157,7 +188,7 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
             Problem(
                 where=f"campaign {state.name}",
                 what=f"every candidate of the space is measured, pending, failed or filtered out{filtered}",
-                fix="widen the space in a new campaign, or record the pending results first",
+                fix="widen the space with `siteloop revise`, or record the pending results first",
             )
         )
     batch_id = f"{state.name}/b{number}"
@@ -167,9 +198,9 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
         number=number,
         spec_revision=state.revision,
         snapshot=state.snapshot,
-        code_version=importlib.metadata.version("siteloop"),
+        code_version=code_version(),
         seed=seed,
-        settings=picked.settings,
+        settings={**picked.settings, ORIGIN: whence},
     )
     entries = [(c, p, r) for c, p, r in zip(picked.candidates, picked.predictions, picked.rationales, strict=True)]
     entries += [
@@ -205,7 +236,8 @@ def propose(state: State, request: Request, *, stage: Callable[[str], None] = la
         notes.append(f"only {found} candidates are left, {wanted} were asked for")
     notes += over_budget(state, len(recommendations) - kept)
     notes += batch_notes(state, [r.design for r in recommendations])
-    return Proposal(batch, recommendations, tuple(notes), picked.models, asked.renewed(recommendations))
+    payload = asked.renewed(recommendations)
+    return Proposal(batch, recommendations, tuple(notes), picked.models, picked.fits, payload)
 
 
 def over_budget(state: State, size: int) -> list[str]:
@@ -224,6 +256,8 @@ def record_batch(store: Store, state: State, proposal: Proposal, *, by: str) -> 
     """
     for version in proposal.models:
         store.put_model_version(version)  # a cache: written first, so that no batch names a model nobody knows
+    for fitted in proposal.fits:
+        keep(store.artifacts, fitted)
     candidates = [Candidate(r.candidate, r.design, r.stratum) for r in proposal.recommendations]
     store.append(
         state.name,
@@ -232,7 +266,7 @@ def record_batch(store: Store, state: State, proposal: Proposal, *, by: str) -> 
         rows=[*candidates, proposal.batch, *proposal.recommendations],
         by=by,
         after=state.head.seq,
-        unless={BATCH_RECOMMENDED, VETO_STATED, *RESULT_KINDS},
+        unless={BATCH_RECOMMENDED, VETO_STATED, PENDING_EXPIRED, SPEC_REVISED, *RESULT_KINDS},
     )
 
 
@@ -246,6 +280,7 @@ class _Picked:
     models: tuple[ModelVersion, ...] = ()
     tally: Tally = field(default_factory=Tally)
     replicates: Sequence[Replicate] = ()
+    fits: tuple[Fitted, ...] = ()
 
 
 def _begin(
@@ -338,9 +373,10 @@ def _choose(
     pinned: Sequence[Candidate] = (),
     replicated: Sequence[Recommendation] = (),
     controls: Sequence[Candidate] = (),
+    kept: Mapping[str, KeptModel] | None = None,
 ) -> _Picked:
     """The pinned candidates, then those chosen by the acquisition function on what is believed, and explained."""
-    belief = believe(state, seed=seed, stage=stage)
+    belief = believe(state, seed=seed, stage=stage, kept=kept)
     stage("screen")
     tally, passed = Tally(), Passed()
     screened = screen(
@@ -373,7 +409,8 @@ def _choose(
     how, notes = choice_settings(state, belief) | passed.settings, (*notes, *passed.notes, *chosen.moves)
     how[KEY] = believed_left(state, belief, state.space.X(screened), seed=seed) if len(screened) else {}
     models = model_versions(state, belief, seed)
-    return _Picked(candidates, predictions, rationales, how, notes, models, tally, chosen.replicates)
+    fits = tuple(b.choice.fitted for b in belief.all)
+    return _Picked(candidates, predictions, rationales, how, notes, models, tally, chosen.replicates, fits)
 
 
 @dataclass(frozen=True)

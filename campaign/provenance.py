@@ -5,29 +5,44 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
-
 from campaign.answers import untold
 from campaign.belief import Belief, ObjectiveBelief, unlearnt
 from campaign.outcomes import OutcomeConstraint
 from campaign.pareto import measured_front, reference_note
+from campaign.request import Request
 from campaign.state import State
+from campaign.surroundings import surroundings
 from campaign.words import listed
 from db.records import ModelVersion
 from surrogates.recipes import recipe_hash
+
+ORIGIN = "origin"
+"""Where a batch's settings keep what `origin` tells."""
+
+
+def origin(state: State, request: Request) -> dict[str, Any]:
+    """What a batch can be computed from again, beside the spec and the data: plain values to keep with it.
+
+    Returns:
+        `asked`, the request; `as_of`, the number of the last event that was seen of the campaign and of those it learns
+        from or shares samples with; and `surroundings`, the code, packages, machine and threads.
+    """
+    others = {name: earlier.head.seq for name, earlier in state.earlier.items()} | dict(state.heads)
+    as_of = {"event": state.head.seq, "others": others}
+    return {"asked": request.as_json(), "as_of": as_of, "surroundings": surroundings()}
 
 
 def choice_settings(state: State, belief: Belief) -> dict[str, Any]:
     """What a batch was computed with, as it is stored."""
     return {
         "acquisition": state.spec.acquisition.type,
-        "threads": torch.get_num_threads(),
         "models": {
             b.objective.name: {
                 "recipe": b.choice.recipe.type,
                 "settings": {k: v for k, v in b.choice.recipe.to_json().items() if k != "type"},
                 "recipe_hash": recipe_hash(b.choice.recipe),
                 "data_hash": b.choice.fitted.data_hash,
+                "artefact": b.choice.fitted.hash,
                 "measured": len(b.data),
                 "scored_at": b.scored_at,
                 "reason": b.choice.reason,

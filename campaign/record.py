@@ -17,6 +17,7 @@ from campaign.state import (
     COMPOSITION,
     RESULT_KINDS,
     RESULTS_RECORDED,
+    SPEC_REVISED,
     STATUS_STATED,
     State,
     load_state,
@@ -180,7 +181,7 @@ def record(store: Store, state: State, reading: Reading, checked: Check, *, by: 
             continue
         candidate = state.space.design_candidate(result.design)
         label = result.label or f"{sha256[:6]}-{row.number}"
-        sample = samples.get(label) or _sample(state, label, candidate, {s.recommendation for s in samples.values()})
+        sample = samples.get(label) or new_sample(state, label, candidate, {s.recommendation for s in samples.values()})
         if sample not in state.samples:
             samples[label], candidates[candidate.id] = sample, candidate
         measurements += _measurements(state, sample, result, sha256)
@@ -195,11 +196,11 @@ def record(store: Store, state: State, reading: Reading, checked: Check, *, by: 
         rows=[Source(sha256, reading.name, reading.content), *candidates.values(), *samples.values(), *measurements],
         by=by,
         after=state.head.seq,
-        unless={BATCH_RECOMMENDED, *RESULT_KINDS},
+        unless={BATCH_RECOMMENDED, SPEC_REVISED, *RESULT_KINDS},
     )
 
 
-def _sample(state: State, label: str, candidate: Candidate, answered: Collection[str | None] = ()) -> Sample:
+def new_sample(state: State, label: str, candidate: Candidate, answered: Collection[str | None] = ()) -> Sample:
     """The sample of this label: as known, or a new one for the recommendation of this label or of this very design."""
     for known in state.samples:
         if known.label == label:
@@ -209,7 +210,7 @@ def _sample(state: State, label: str, candidate: Candidate, answered: Collection
         waiting = [r for r in state.pending if r.id not in state.sample_of and r.id not in answered]
         answers = next((r for r in waiting if r.candidate == candidate.id), None)
     return Sample(
-        id=_id("s", state.name, label),
+        id=new_id("s", state.name, label),
         campaign=state.name,
         label=label,
         candidate=candidate.id,
@@ -223,7 +224,7 @@ def _measurements(state: State, sample: Sample, result: Result, sha256: str) -> 
     units = {m.name: m.unit for m in state.metrics}
     made = [
         Measurement(
-            id=_id("m", sample.id, metric, result.replicate, v.value, v.qualifier, sha256, v.cell),
+            id=new_id("m", sample.id, metric, result.replicate, v.value, v.qualifier, sha256, v.cell),
             campaign=state.name,
             sample=sample.id,
             metric=metric,
@@ -241,7 +242,7 @@ def _measurements(state: State, sample: Sample, result: Result, sha256: str) -> 
     if result.composition is not None:
         made.append(
             Measurement(
-                id=_id("m", sample.id, COMPOSITION, dict(result.composition), sha256),
+                id=new_id("m", sample.id, COMPOSITION, dict(result.composition), sha256),
                 campaign=state.name,
                 sample=sample.id,
                 metric=COMPOSITION,
@@ -255,7 +256,7 @@ def _measurements(state: State, sample: Sample, result: Result, sha256: str) -> 
     return made
 
 
-def _id(prefix: str, *content: Any) -> str:
+def new_id(prefix: str, *content: Any) -> str:
     """An id that follows from the content, so that a repeated command collides with itself."""
     return f"{prefix}-{hashlib.sha256(canonical(list(content)).encode()).hexdigest()[:24]}"
 
@@ -271,7 +272,7 @@ def state_status(store: Store, state: State, label: str, status: Mapping[str, An
         fix = suggestion(label, list(known)) if known else "recommend or ingest first"
         raise InvalidInput(Problem(f"campaign {state.name}", f"there is no sample {label!r}", fix))
     candidate = state.space.design_candidate(known[label])
-    sample = _sample(state, label, candidate)
+    sample = new_sample(state, label, candidate)
     rows: list[Record] = [] if sample in state.samples else [candidate, sample]
     return store.append(state.name, STATUS_STATED, {"statuses": {sample.id: dict(status)}}, rows=rows, by=by)
 

@@ -76,7 +76,7 @@ def anew(state: State, request: Request) -> Anew:
         payload["superseded"] = sorted(gone)
     vetoes = {key: Veto(v["design"], v["reason"], "", "") for key, v in payload.get("vetoes", {}).items()}
     before = state.decisions
-    decided = Decisions({**before.vetoes, **vetoes}, before.superseded | gone, before.renewed)
+    decided = replace(before, vetoes={**before.vetoes, **vetoes}, superseded=before.superseded | gone)
     provisional = [replace(r, id=f"pinned-{i}", batch="") for i, r in enumerate([*pinned, *kept])]
     labels = [r.label for r in replaced if r not in pinned and r not in controls and r not in kept]
     notes = [f"proposed anew in place of {', '.join(labels)}, no longer pending"] if labels else []

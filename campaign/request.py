@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
 
 from campaign.screen import Indices
 from db.records import Design
@@ -31,3 +37,29 @@ class Request:
     pin: tuple[str | Design, ...] = ()
     veto: tuple[str, ...] = ()
     reason: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, from which `restored` makes the same request; positions as compressed text."""
+        pin = [p if isinstance(p, str) else dict(p) for p in self.pin]
+        said = {"size": self.size, "more": self.more, "again": self.again, "pin": pin, "veto": list(self.veto)}
+        only = None if self.only is None else _packed(np.asarray(self.only))
+        return said | {"reason": self.reason, "only": only}
+
+    @classmethod
+    def restored(cls, said: Mapping[str, Any]) -> Self:
+        """The request that `as_json` wrote, as a dry run."""
+        only = said["only"]
+        return cls(
+            size=said["size"],
+            more=said["more"],
+            dry_run=True,
+            again=said["again"],
+            only=None if only is None else np.frombuffer(zlib.decompress(b64decode(only)), dtype="<i8"),
+            pin=tuple(said["pin"]),
+            veto=tuple(said["veto"]),
+            reason=said["reason"],
+        )
+
+
+def _packed(indices: Indices) -> str:
+    return b64encode(zlib.compress(indices.astype("<i8").tobytes(), 9)).decode()

@@ -14,7 +14,10 @@ from campaign.costs import CostModel, cost_model
 from campaign.decisions import Decisions, decisions
 from campaign.filters import Sieve
 from campaign.labels import Label, read_labels
+from campaign.moments import Moment
 from campaign.outcomes import OutcomeConstraint
+from campaign.sharing import COMPOSITION as COMPOSITION
+from campaign.sharing import SAMPLE_SHARED, borrowed
 from campaign.spaces import Space, build_space, ordered
 from campaign.spec import CampaignSpec, Objective
 from db.chain import canonical
@@ -25,10 +28,11 @@ CAMPAIGN_STARTED = "campaign.started"
 BATCH_RECOMMENDED = "batch.recommended"
 RESULTS_RECORDED = "results.recorded"
 STATUS_STATED = "status.stated"
-RESULT_KINDS = (RESULTS_RECORDED, STATUS_STATED)
-
-COMPOSITION = "composition"
-"""The metric under which a sample's measured composition is recorded."""
+MEASUREMENT_AMENDED = "measurement.amended"
+MEASUREMENT_VOIDED = "measurement.voided"
+PENDING_EXPIRED = "pending.expired"
+SPEC_REVISED = "spec.revised"
+RESULT_KINDS = (RESULTS_RECORDED, STATUS_STATED, MEASUREMENT_AMENDED, MEASUREMENT_VOIDED, SAMPLE_SHARED)
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,15 @@ class State:
     decisions: Decisions = field(default_factory=Decisions, repr=False)
     """Vetoes in force, and what of earlier batches was proposed anew."""
     earlier: Mapping[str, State] = field(default_factory=dict, repr=False)
-    """The campaigns that this one learns from, by name, as they stand now."""
+    """The campaigns that this one learns from, by name, as they stand at the same moment."""
+    moment: str = ""
+    """When it is looked at, UTC: the present as it was read, or the time of an earlier view."""
+    batch_times: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Batch id -> when it was recommended, UTC."""
+    metrics_of: Mapping[int, frozenset[str]] = field(default_factory=dict, repr=False)
+    """Earlier revision of the spec -> what the lab measured under it."""
+    heads: Mapping[str, int] = field(default_factory=dict, repr=False)
+    """Campaign whose samples are shared with this one -> number of its last event that was seen."""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -117,8 +129,20 @@ class State:
         return str(self.statuses.get(sample, {}).get("status", "ok"))
 
     def finished(self, sample: Sample) -> bool:
-        """Whether nothing more is expected of a sample: every metric measured, or failed, or void."""
-        return self.status(sample.id) != "ok" or all((sample.id, m.name) in self.measured for m in self.metrics)
+        """Whether nothing more is expected of a sample: every metric measured, or failed, void, or closed as it is."""
+        closed = self.status(sample.id) != "ok" or sample.id in self.decisions.closed
+        return closed or all((sample.id, name) in self.measured for name in self._expected(sample))
+
+    def _expected(self, sample: Sample) -> Sequence[str]:
+        """The metrics that a sample is to be measured for: none that a later revision of the spec has added."""
+        asked = self.metrics_of.get(self._revision_of.get(sample.recommendation or "", self.revision))
+        return [m.name for m in self.metrics if asked is None or m.name in asked]
+
+    @cached_property
+    def _revision_of(self) -> Mapping[str, int]:
+        """Recommendation id -> revision of the spec that its batch was computed from."""
+        revision = {b.id: b.spec_revision for b in self.batches}
+        return {r.id: revision[r.batch] for r in self.recommendations if r.batch in revision}
 
     @cached_property
     def sample_of(self) -> Mapping[str, Sample]:
@@ -248,46 +272,63 @@ def _observe(sample: Sample, rows: Sequence[Measurement]) -> Observation | None:
     )
 
 
-def load_state(store: Store, name: str, *, earlier: bool = True) -> State:
+def load_state(store: Store, name: str, *, earlier: bool = True, at: Moment | None = None) -> State:
     """Read a campaign from the store.
 
     Args:
         store: where it is.
         name: of the campaign.
         earlier: whether to read those that it learns from, too.
+        at: the moment as of which it is read; None for now.
 
     Raises:
         InvalidInput: there is no such campaign.
     """
     store.require(name)
-    revision = store.spec(name)
+    until = at.seq if at else None
+    revision = store.spec(name, until=until)
     spec = CampaignSpec.model_validate(dict(revision.spec))
     sources = {file: kept.content for file, sha in revision.sources.items() if (kept := store.source(sha))}
-    events = store.events(name)
-    statuses: dict[str, Mapping[str, Any]] = {}
+    events = store.events(name, until=until)
+    decided = decisions(events)
+    space = build_space(spec.space, sources)
+    shared = borrowed(store, events, spec, space, at)
+    statuses: dict[str, Mapping[str, Any]] = dict(shared.statuses)
     for event in events:
         statuses.update(event.payload.get("statuses", {}))
-    space = build_space(spec.space, sources)
+    samples = [*store.samples(name, until=until), *shared.samples]
+    rows = [*store.measurements(name, until=until), *shared.measurements]
+    batches = tuple(store.batches(name, until=until))
+    older = {b.spec_revision for b in batches} - {revision.revision}
+    learnt = [h.campaign for h in spec.history if earlier and h.campaign]
     return State(
         name=name,
         spec=spec,
         revision=revision.revision,
         space=space,
         head=events[-1],
-        batches=tuple(store.batches(name)),
-        recommendations=tuple(_in_order(r, spec, space) for r in store.recommendations(name)),
-        samples=tuple(sorted(store.samples(name), key=lambda s: s.label)),  # so that the order of arrival is nothing
-        measurements=tuple(store.measurements(name)),
+        batches=batches,
+        recommendations=tuple(_in_order(r, spec, space) for r in store.recommendations(name, until=until)),
+        samples=tuple(sorted(samples, key=lambda s: s.label)),  # however they arrived
+        measurements=tuple(m for m in rows if m.id not in decided.voided),
         statuses=statuses,
         last_result=max((e.seq for e in events if e.kind in RESULT_KINDS), default=0),
         last_batch=max((e.seq for e in events if e.kind == BATCH_RECOMMENDED), default=0),
         artifacts=store.artifacts,
         files=sources,
-        decisions=decisions(events),
-        earlier={
-            h.campaign: load_state(store, h.campaign, earlier=False) for h in spec.history if earlier and h.campaign
-        },
+        decisions=decided,
+        earlier={n: load_state(store, n, earlier=False, at=at.other(store, n) if at else None) for n in learnt},
+        moment=at.at if at else store.now(),
+        batch_times={e.payload["batch"]: e.at for e in events if e.kind == BATCH_RECOMMENDED},
+        metrics_of={number: _metrics(store.spec(name, number).spec) for number in older},
+        heads=shared.heads,
     )
+
+
+def _metrics(spec: Mapping[str, Any]) -> frozenset[str]:
+    """Names of what the lab measures, of a spec as it is kept."""
+    constraints = [c for c in spec.get("outcome_constraints", ()) if c.get("source", "measured") == "measured"]
+    return frozenset(m["name"] for m in [*spec["objectives"], *constraints])
 
 
 def _in_order(recommendation: Recommendation, spec: CampaignSpec, space: Space) -> Recommendation:

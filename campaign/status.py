@@ -13,6 +13,7 @@ from campaign.spec import Objective
 from campaign.state import Observation, State
 from campaign.stopping import stopping
 from campaign.syntheses import syntheses
+from campaign.waiting import waiting
 from campaign.words import quantity
 
 
@@ -56,6 +57,7 @@ def status(state: State) -> dict[str, Any]:
         "failed": sum(state.status(s.id) == "failed" for s in state.samples),
         "void": sum(state.status(s.id) == "void" for s in state.samples),
         "pending": [r.label for r in state.pending],
+        "waiting": [w.as_json() for w in waiting(state)],
         "vetoes": [
             {
                 "design": dict(v.design),

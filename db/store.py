@@ -159,7 +159,7 @@ class Store:
         """
         prepared = ledger.prepare(campaign, rows)
         with engines.writing(self._engine) as connection:
-            at = self._now()
+            at = self.now()
             name = tables.campaign.c.name
             if connection.execute(select(name).where(name == campaign)).first():
                 fix = "choose another name in the spec, or go on with the campaign that exists"
@@ -206,9 +206,10 @@ class Store:
                 raise _unknown(campaign, _campaigns(connection), self.url)
             if after is not None:
                 ledger.refuse_newer(connection, campaign, after, unless)
-            return ledger.write(connection, campaign, kind, payload, prepared, by=by, at=self._now())
+            return ledger.write(connection, campaign, kind, payload, prepared, by=by, at=self.now())
 
-    def _now(self) -> str:
+    def now(self) -> str:
+        """The present by the store's clock, as events carry it."""
         now = self._clock()
         if now.tzinfo is None:
             raise ValueError("the clock of a store must give times with a time zone")
@@ -243,8 +244,9 @@ class Store:
         with self._snapshot() as connection:
             return [decode(kind, row) for row in connection.execute(query).mappings()]
 
-    def _recorded(self, kind: type[Stored], campaign: str, *where: Any) -> list[Stored]:
+    def _recorded(self, kind: type[Stored], campaign: str, *where: Any, until: int | None = None) -> list[Stored]:
         table = TABLES[kind]
+        where = where if until is None else (*where, table.c.seq <= until)
         query = select(table).where(table.c.campaign == campaign, *where).order_by(table.c.seq, table.c.position)
         return self._all(kind, query)
 
@@ -258,14 +260,14 @@ class Store:
         if campaign not in (names := self.campaigns()):
             raise _unknown(campaign, names, self.url)
 
-    def spec(self, campaign: str, revision: int | None = None) -> SpecRevision:
-        """A revision of a campaign's spec, by default the newest.
+    def spec(self, campaign: str, revision: int | None = None, *, until: int | None = None) -> SpecRevision:
+        """A revision of a campaign's spec, by default the newest; `until` as for `events`.
 
         Raises:
             InvalidInput: no such campaign or revision.
         """
         self.require(campaign)
-        found = {spec.revision: spec for spec in self._recorded(SpecRevision, campaign)}
+        found = {spec.revision: spec for spec in self._recorded(SpecRevision, campaign, until=until)}
         wanted = revision if revision is not None else max(found, default=1)
         if wanted not in found:
             what = f"it has no spec revision {wanted}"
@@ -281,10 +283,16 @@ class Store:
         """The candidate with this id, or None."""
         return next(iter(self._all(Candidate, select(tables.candidate).where(tables.candidate.c.id == id))), None)
 
-    def events(self, campaign: str, kinds: Collection[str] | None = None, after: int = 0) -> list[Event]:
-        """Events numbered above `after`, in order; only those of certain kinds if `kinds` is given."""
+    def events(
+        self, campaign: str, kinds: Collection[str] | None = None, after: int = 0, *, until: int | None = None
+    ) -> list[Event]:
+        """Events numbered above `after`, in order; only those of certain kinds if `kinds` is given.
+
+        Here and in every read that takes it, `until` shows the ledger as it was after the event of that number.
+        """
         c = tables.event.c
         query = select(tables.event).where(c.campaign == campaign, c.seq > after).order_by(c.seq)
+        query = query if until is None else query.where(c.seq <= until)
         return self._all(Event, query if kinds is None else query.where(c.kind.in_(kinds)))
 
     def head(self, campaign: str) -> Event:
@@ -297,33 +305,39 @@ class Store:
         c = tables.event.c
         return self._all(Event, select(tables.event).where(c.campaign == campaign).order_by(c.seq.desc()).limit(1))[0]
 
-    def batches(self, campaign: str) -> list[Batch]:
+    def batches(self, campaign: str, *, until: int | None = None) -> list[Batch]:
         """All batches, in the order of recording."""
-        return self._recorded(Batch, campaign)
+        return self._recorded(Batch, campaign, until=until)
 
-    def recommendations(self, campaign: str, batch: str | None = None) -> list[Recommendation]:
+    def recommendations(
+        self, campaign: str, batch: str | None = None, *, until: int | None = None
+    ) -> list[Recommendation]:
         """All recommendations, or those of the batch with this id."""
         where = [] if batch is None else [tables.recommendation.c.batch == batch]
-        return self._recorded(Recommendation, campaign, *where)
+        return self._recorded(Recommendation, campaign, *where, until=until)
 
-    def samples(self, campaign: str) -> list[Sample]:
+    def samples(self, campaign: str, *, until: int | None = None) -> list[Sample]:
         """All samples, in the order of recording."""
-        return self._recorded(Sample, campaign)
+        return self._recorded(Sample, campaign, until=until)
 
-    def measurements(self, campaign: str, *, metric: str | None = None, current: bool = True) -> list[Measurement]:
+    def measurements(
+        self, campaign: str, *, metric: str | None = None, current: bool = True, until: int | None = None
+    ) -> list[Measurement]:
         """Measurements in the order of recording.
 
         Args:
             campaign: whose.
             metric: only those of this metric.
             current: leave out those that a later one supersedes.
+            until: as for `events`; what a later event superseded is current before it.
         """
         table = tables.measurement
         later = table.alias()
         where: list[Any] = [] if metric is None else [table.c.metric == metric]
         if current:
-            where.append(~exists().where(later.c.supersedes == table.c.id))
-        return self._recorded(Measurement, campaign, *where)
+            seen = [] if until is None else [later.c.seq <= until]
+            where.append(~exists().where(later.c.supersedes == table.c.id, *seen))
+        return self._recorded(Measurement, campaign, *where, until=until)
 
     def verify(self, campaign: str) -> list[Problem]:
         """Recompute the hash chain and every row's hash; what does not fit is named, see `db.verify.verify`.

@@ -147,7 +147,7 @@ class _Kept:
                 return [], False
             recorded = answer(known[0] or 0) if value.boolean else _shown(*known)
             what = f"{metric} of {name} is on record as {recorded}, the table says {value.text}"
-            fix = "number a further measurement in a column replicate; if the old one is wrong, void the sample first"
+            fix = "number a further measurement in a column replicate; if the old one is wrong, `siteloop amend` it"
             return [Problem(where, what, fix)], False
         if (first := self.seen.setdefault(key, value)) is not value:
             if _equal(value.value, value.qualifier, first.value, first.qualifier):

@@ -140,6 +140,19 @@ class Fitted:
         """Write `fitted.json` and `fitted.safetensors` to a folder, which is made if need be."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        tensors, about = self._content()
+        save_file({k: v.detach().clone().contiguous() for k, v in tensors.items()}, folder / "fitted.safetensors")
+        (folder / "fitted.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of all that is saved: equal for fits that predict the same to the last bit."""
+        tensors, about = self._content()
+        names = sorted(tensors)
+        return content_hash(*(tensors[name].detach() for name in names), names, json.loads(json.dumps(about)))
+
+    def _content(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What is saved: tensors by name, and the rest as plain values."""
         bags, problem, seen = self.problem.bags, self.problem, self.out_of_fold
         tensors = {
             **{f"bags.{name}": getattr(bags, name) for name in ("features", "mask", "weights", "side")},
@@ -156,7 +169,6 @@ class Fitted:
             tensors["problem.variance"] = problem.variance
         for i, history in enumerate(problem.history):
             tensors |= {f"history.{i}.{name}": tensor for name, tensor in history.tensors().items()}
-        save_file({k: v.detach().clone().contiguous() for k, v in tensors.items()}, folder / "fitted.safetensors")
         about = {
             "format": FORMAT,
             "recipe": self.recipe.to_json(),
@@ -171,7 +183,7 @@ class Fitted:
             "history": [history.about() for history in problem.history],
             "out_of_fold": {name: getattr(seen, name) for name in ("stratum", "folds", "exchangeable", "share")},
         }
-        (folder / "fitted.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
+        return tensors, about
 
 
 def load(folder: Path | str) -> Fitted:

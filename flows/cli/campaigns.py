@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from db.errors import Problem, UsageError
-from flows.cli.common import By, Db, Json, Name, UseFlow, console, emit, note, say, stages, table, wrote
+from flows.cli.common import AsOf, By, Db, Json, Name, UseFlow, console, emit, note, say, stages, table, wrote
 
 if TYPE_CHECKING:
     from campaign.cards import RecommendedBatch
@@ -31,22 +31,26 @@ def start(
     say(f"next: {campaign.status()['next']}")
 
 
-def status(campaign: Name, db: Db = None, as_json: Json = False) -> None:
-    """Say in one line where a campaign stands, and what to do next."""
+def status(campaign: Name, as_of: AsOf = None, db: Db = None, as_json: Json = False) -> None:
+    """Say in one line where a campaign stands, what it waits for, and what to do next."""
     from campaign import Campaign
     from campaign.status import state_line
+    from campaign.waiting import ages
 
-    found = Campaign.open(campaign, db=db).status()
+    found = Campaign.open(campaign, db=db, as_of=as_of).status()
     if as_json:
         emit(found)
         return
     say(f"{campaign}: {state_line(found)}")
     for veto in found["vetoes"]:
         say(f"vetoed: {veto['formula']} ({veto['reason']})")
-    say(f"next: {found['next']}")
+    for line in ages(found["waiting"]):
+        say(line)
+    say(f"next: {found['next']}" if as_of is None else f"next, as of event {found['head']['seq']}: {found['next']}")
     say(f"stop: {found['stopping']['advice']}")
     for rule in found["stopping"]["rules"]:
         say(f"  {rule['rule']:<12} {rule['text']}")
+    say(f"ledger: {found['head']['seq']} events, head {found['head']['hash']}")
 
 
 def list_campaigns(db: Db = None, as_json: Json = False) -> None:
@@ -196,27 +200,46 @@ def report(
 def log(
     campaign: Name,
     verify: Annotated[bool, typer.Option("--verify", help="Recompute every hash of the ledger.")] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="Show every measurement, and what became of it.")] = False,
+    as_of: AsOf = None,
     db: Db = None,
     as_json: Json = False,
 ) -> None:
-    """Show the ledger, or verify that nothing in it was changed."""
+    """Show the ledger with its corrections and their reasons, or verify that nothing in it was changed."""
+    from campaign.ledger_words import about, measured
+    from campaign.moments import moment
     from db.errors import InvalidInput
     from db.store import Store
 
-    with Store.open(db) as store:
+    with Store.open(db) as store, store.reading():
         store.require(campaign)
-        events = store.events(campaign)
+        until = moment(store, campaign, as_of).seq if as_of is not None else None
+        events = store.events(campaign, until=until)
         problems = store.verify(campaign) if verify else []
+        corrected = about(store, campaign, events)
+        entries = measured(store, campaign, until) if rows else {}
     if problems:
         raise InvalidInput(problems)
     if as_json:
-        entries = [{"seq": e.seq, "at": e.at, "by": e.by, "kind": e.kind, "hash": e.hash} for e in events]
-        emit({"campaign": campaign, "verified": verify or None, "events": entries})
+        known = [
+            {"seq": e.seq, "at": e.at, "by": e.by, "kind": e.kind, "hash": e.hash}
+            | {"corrections": corrected.get(e.seq, [])}
+            | ({"measurements": entries.get(e.seq, [])} if rows else {})
+            for e in events
+        ]
+        emit({"campaign": campaign, "verified": verify or None, "events": known})
         return
     for e in events:
-        say(f"{e.seq:>5}  {e.at}  {e.by:<12} {e.kind:<18} {e.hash[:12]}")
+        say(f"{e.seq:>5}  {e.at}  {e.by:<12} {e.kind:<20} {e.hash[:12]}")
+        for line in corrected.get(e.seq, []):
+            say(f"       {line}")
+        for m in entries.get(e.seq, []):
+            fate = "" if m["counts"] else f"  [{m['fate']}]"
+            say(f"       {m['id']}  {m['name']}  {m['value']}{fate}")
     if verify:
         say(f"verified: {len(events)} events, head {events[-1].hash}")
+    elif events:
+        say(f"head {events[-1].hash}")
 
 
 def register(app: typer.Typer) -> None:

@@ -23,6 +23,10 @@ Db = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 By = Annotated[str | None, typer.Option("--by", help="Who does it; kept in the ledger.  [default: your user name]")]
 Name = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Name of the campaign.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", help="As it was then: 2026-03-01 (to its end, UTC), a time, or the number of an event."),
+]
 UseFlow = Annotated[bool, typer.Option("--flow", help="Run it as a Prefect flow.")]
 
 SLOW_SECONDS = 2.0

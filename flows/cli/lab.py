@@ -162,16 +162,21 @@ def _aside(opened: Campaign, sample_id: str) -> str:
 
 def void(
     campaign: Name,
-    sample_id: Annotated[str, typer.Argument(help="The sample that does not count.")],
+    sample_id: Annotated[str, typer.Argument(help="What does not count: a sample, or b1-03/overpotential.")],
     reason: Annotated[str, typer.Option("--reason", help="Why: 'spilt', 'mislabelled'.")],
     db: Db = None,
     by: By = None,
     as_json: Json = False,
 ) -> None:
-    """State that a sample does not count: its values are set aside, its design is free again."""
+    """State that a sample does not count: its values are set aside, its design is free again; or one measurement."""
     from campaign import Campaign
+    from campaign.corrections import told
 
     opened = Campaign.open(campaign, db=db, by=by)
+    if ("/" in sample_id or sample_id.startswith("m-")) and not opened.knows(sample_id):
+        voided = opened.void_measurement(sample_id, reason=reason)
+        _stated(opened.status(), f"{sample_id} ({told(voided)}) is void: {reason}", as_json)
+        return
     aside = _aside(opened, sample_id)
     opened.void(sample_id, reason=reason)
     _stated(opened.status(), f"{sample_id} is void: {reason}{aside}", as_json)
