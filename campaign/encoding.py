@@ -177,7 +177,7 @@ def site_encoder(space: StructureSpace, encoder: CHGNetEncoder | UMAEncoder, art
     return found
 
 
-def outline_of(space: StructureSpace) -> Callable[[Sequence[int]], Tensor]:
+def outline_of(space: StructureSpace) -> Callable[[Sequence[int]], tuple[Tensor, ...]]:
     """What can be told of structures without building them, as outlines of bags."""
     import torch
 
@@ -185,8 +185,9 @@ def outline_of(space: StructureSpace) -> Callable[[Sequence[int]], Tensor]:
 
     told = rough(space)
 
-    def outline(numbers: Sequence[int]) -> Tensor:
-        return torch.from_numpy(told.shares(np.array(numbers, dtype=np.float64).reshape(-1, 1)))
+    def outline(numbers: Sequence[int]) -> tuple[Tensor, ...]:
+        shares = torch.from_numpy(told.shares(np.array(numbers, dtype=np.float64).reshape(-1, 1)))
+        return shares.split(told.tables, dim=1)
 
     return outline
 

@@ -26,6 +26,8 @@ class Rough(Protocol):
 
     names: tuple[str, ...]
     """Components, `k`."""
+    tables: tuple[int, ...]
+    """How many of them tell of each kind of thing: elements, dopants in layers, pairs of neighbours."""
 
     def shares(self, X: Floats) -> Floats:
         """Shares [n, k] of candidates [n, 1]; rows sum to 1.
@@ -45,6 +47,7 @@ class RoughCompositions:
 
     def __init__(self, space: StructureSpace) -> None:
         self.names = space.elements
+        self.tables: tuple[int, ...] = (len(self.names),)
         self._space = space
 
     def shares(self, X: Floats) -> Floats:
@@ -64,12 +67,13 @@ class RoughDecorations:
         self._edges: Ints = np.argwhere(np.triu(host.adjacent))
         self._layer: Ints = np.unique(host.layers[list(host.sites)], return_inverse=True)[1].reshape(-1)
         self._layers = int(self._layer.max()) + 1
-        names = list(space.elements)
+        tables = [list(space.elements)]
         if self._layers > 1:
-            names += ["other sites", *(f"{d} in layer {i + 1}" for i in range(self._layers) for d in dopants)]
+            tables.append(["other sites", *(f"{d} in layer {i + 1}" for i in range(self._layers) for d in dopants)])
         if len(self._edges):
-            names += ["other pairs", *(f"{a}-{b}" for a, b in combinations_with_replacement(dopants, 2))]
-        self.names = tuple(names)
+            tables.append(["other pairs", *(f"{a}-{b}" for a, b in combinations_with_replacement(dopants, 2))])
+        self.names = tuple(name for table in tables for name in table)
+        self.tables = tuple(len(table) for table in tables)
 
     def shares(self, X: Floats) -> Floats:
         """As of `Rough`."""

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 _TENSORS = ("features", "mask", "weights", "side")
-_MAYBE = ("part", "outline")
 Kind = Literal["sites", "composition", "route"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Labels = tuple[str, ...] | tuple[tuple[str, ...], ...]
@@ -60,9 +59,9 @@ class Bags:
     the mean of what is predicted of its parts. None where bags have no parts."""
     parts: int = 1
     """How many parts a bag has at most; the same for all bags that a model sees."""
-    outline: Tensor | None = None
-    """What the sample is made of in plain shares, `n x m`, not negative: of its elements, of pairs of neighbours. Of
-    bags of sites only; a kernel reads it beside the features. None where nothing is said."""
+    outline: tuple[Tensor, ...] = ()
+    """What the sample is made of in plain shares, each `n x m` and not negative: of its elements, of pairs of
+    neighbours. Of bags of sites only; a kernel reads them beside the features."""
 
     def __post_init__(self) -> None:
         if self.features.ndim != 3:
@@ -110,14 +109,13 @@ class Bags:
             raise ValueError(f"part holds {int(self.part[wrong][0])}, and a bag has at most {self.parts}, from 0 on")
 
     def _check_outline(self) -> None:
-        if self.outline is None:
-            return
-        if self.kind != "sites":
+        if self.outline and self.kind != "sites":
             raise ValueError(f"only bags of sites have an outline, not those of kind {self.kind!r}")
-        if self.outline.ndim != 2 or len(self.outline) != len(self.features):
-            raise ValueError(f"outline must be n x m with n = {len(self.features)}, not {_shape(self.outline)}")
-        if not (torch.isfinite(self.outline) & (self.outline >= 0)).all():
-            raise ValueError(f"outline {_shape(self.outline)} holds a number that is negative or not finite")
+        for shares in self.outline:
+            if shares.ndim != 2 or len(shares) != len(self.features):
+                raise ValueError(f"outline must be n x m with n = {len(self.features)}, not {_shape(shares)}")
+            if not (torch.isfinite(shares) & (shares >= 0)).all():
+                raise ValueError(f"outline {_shape(shares)} holds a number that is negative or not finite")
 
     @classmethod
     def of(
@@ -165,21 +163,33 @@ class Bags:
         picked = rows.tolist()
         labels = self.labels if self.shared_labels is not None else tuple(self.labels[i] for i in picked)
         tensors = {name: getattr(self, name)[rows] for name in _TENSORS}
-        tensors |= {name: tensor[rows] for name in _MAYBE if (tensor := getattr(self, name)) is not None}
+        part = None if self.part is None else self.part[rows]
+        outline = tuple(shares[rows] for shares in self.outline)
         stratum = tuple(self.stratum[i] for i in picked)
-        return Bags(**tensors, labels=labels, stratum=stratum, kind=self.kind, parts=self.parts)
+        return Bags(
+            **tensors,
+            labels=labels,
+            stratum=stratum,
+            kind=self.kind,
+            part=part,
+            parts=self.parts,
+            outline=outline,
+        )
 
     def to(self, target: torch.device | torch.dtype | str) -> Bags:
         """The same bags on a device, or with their numbers in a dtype; networks compute in that of the features."""
-        names = ("features", "weights", "side") if isinstance(target, torch.dtype) else (*_TENSORS, *_MAYBE)
+        numbers = isinstance(target, torch.dtype)
+        names = ("features", "weights", "side") if numbers else (*_TENSORS, "part")
         given = {name: getattr(self, name) for name in names}
-        return replace(self, **{name: tensor.to(target) for name, tensor in given.items() if tensor is not None})
+        outline = self.outline if numbers else tuple(shares.to(target) for shares in self.outline)
+        moved = {name: tensor.to(target) for name, tensor in given.items() if tensor is not None}
+        return replace(self, **moved, outline=outline)
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the content; equal content gives the same hash in every process."""
         parts = [] if self.part is None else [self.part, self.parts]
-        parts += [] if self.outline is None else ["outline", self.outline]
+        parts += ["outline", *self.outline] if self.outline else []
         tensors = [getattr(self, name) for name in _TENSORS]
         return content_hash(*tensors, self.labels, self.stratum, self.kind, *parts)
 

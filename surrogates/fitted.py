@@ -76,9 +76,9 @@ class Fitted:
                 raise ValueError(f"bags with {found} {what} do not fit a model of {expected}")
         if (bags.part is None) != (known.part is None) or bags.parts != known.parts:
             raise ValueError(f"bags of {bags.parts} parts at most do not fit a model of {known.parts}")
-        found, expected = (None if b.outline is None else b.outline.shape[1] for b in (bags, known))
-        if found != expected:
-            raise ValueError(f"bags with an outline of {found} shares do not fit a model of {expected}")
+        told, learnt = ([shares.shape[1] for shares in b.outline] for b in (bags, known))
+        if told != learnt:
+            raise ValueError(f"bags with an outline of {told} shares do not fit a model of {learnt}")
         return bags
 
     def interval(self, bags: Bags, alpha: float, target: int = 0) -> Interval | Withheld:
@@ -162,9 +162,9 @@ class Fitted:
             "out_of_fold.predictions": seen.predictions,
             "out_of_fold.value": seen.value,
         }
-        for name in ("part", "outline"):
-            if (tensor := getattr(bags, name)) is not None:
-                tensors[f"bags.{name}"] = tensor
+        if bags.part is not None:
+            tensors["bags.part"] = bags.part
+        tensors |= {f"outline.{i}": shares for i, shares in enumerate(bags.outline)}
         if problem.variance is not None:
             tensors["problem.variance"] = problem.variance
         for i, history in enumerate(problem.history):
@@ -202,7 +202,8 @@ def load(folder: Path | str) -> Fitted:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
-    given: dict[str, Any] = {**part("bags."), "parts": about.get("parts", 1)}
+    outline = tuple(shares for _, shares in sorted(part("outline.").items(), key=lambda item: int(item[0])))
+    given: dict[str, Any] = {**part("bags."), "parts": about.get("parts", 1), "outline": outline}
     bags = Bags(**given, labels=about["labels"], stratum=tuple(about["stratum"]), kind=about["kind"])
     problem = Problem(
         bags, tensors["problem.value"], tensors.get("problem.variance"), tuple(about["groups"]), tensors["problem.fold"]

@@ -25,6 +25,11 @@ class KernelInputs(Protocol):
         ...
 
     @property
+    def outline(self) -> tuple[int, ...]:
+        """How many of the square roots belong to each table of an outline; empty where they are of one composition."""
+        ...
+
+    @property
     def parts(self) -> int | None:
         """How many parts a bag has at most, if its inputs are those of its parts and their shares; else None."""
         ...
@@ -60,6 +65,7 @@ class CompositionInputs:
     components: int
     """At most so many principal components."""
     parts: ClassVar[None] = None
+    outline: ClassVar[tuple[int, ...]] = ()
 
     @classmethod
     def of(cls, bags: Bags, components: int) -> CompositionInputs:
@@ -108,8 +114,8 @@ class ContentInputs:
 
     Components and side columns have a range of 1. Of a route, the components are also of the features times their
     place, which tells orders apart. If nothing varies, a constant. Means of features know little of which elements are
-    neighbours; with the outline beside them a process on 10 to 80 doped slabs found the best 1 % of made-up properties
-    in half the experiments.
+    neighbours; with the outline beside them a process on doped slabs came to the best 1 % of made-up properties after
+    18 experiments instead of 37.
     """
 
     centre: Tensor
@@ -122,8 +128,8 @@ class ContentInputs:
     """Range of each side column, `s`; 1 if it does not vary."""
     features: int
     """Width of an instance."""
-    outline: int
-    """Shares of the outline; 0 where there is none."""
+    outline: tuple[int, ...]
+    """Shares in each table of the outline."""
     parts: ClassVar[None] = None
 
     @classmethod
@@ -147,13 +153,13 @@ class ContentInputs:
             shift=side.amin(0),
             scale=torch.where(extent > 0, extent, torch.ones_like(extent)),
             features=bags.features.shape[2],
-            outline=_outline(bags).shape[1],
+            outline=_sizes(bags),
         )
 
     @property
     def widths(self) -> tuple[int, int, int]:
         """Shares of the outline, the components and side columns."""
-        return (self.outline, self.axes.shape[1], len(self.scale))
+        return (sum(self.outline), self.axes.shape[1], len(self.scale))
 
     def __call__(self, bags: Bags) -> Tensor:
         """The inputs of each bag.
@@ -166,12 +172,11 @@ class ContentInputs:
                 f"bags of {bags.features.shape[2]} features with {bags.side.shape[1]} side columns do not fit a model "
                 f"of {self.features} features with {len(self.scale)}"
             )
-        outline = _outline(bags)
-        if outline.shape[1] != self.outline:
-            raise ValueError(f"bags with an outline of {outline.shape[1]} shares do not fit a model of {self.outline}")
+        if _sizes(bags) != self.outline:
+            raise ValueError(f"bags with an outline of {_sizes(bags)} shares do not fit a model of {self.outline}")
+        roots = [smooth_sqrt(shares.double()) for shares in bags.outline]
         components = (_content(bags) - self.centre) @ self.axes
-        side = (bags.side.double() - self.shift) / self.scale
-        return torch.cat([smooth_sqrt(outline), components, side], dim=1)
+        return torch.cat([*roots, components, (bags.side.double() - self.shift) / self.scale], dim=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +202,11 @@ class PartInputs:
         """Those of a part."""
         return self.each.widths
 
+    @property
+    def outline(self) -> tuple[int, ...]:
+        """That of a part."""
+        return self.each.outline
+
     def __call__(self, bags: Bags) -> Tensor:
         """The inputs of each bag.
 
@@ -210,9 +220,8 @@ class PartInputs:
         return torch.cat([inputs.flatten(1), parts.share], dim=1)
 
 
-def _outline(bags: Bags) -> Tensor:
-    """The outline, float64, `n x m`; of no columns where there is none."""
-    return bags.side.new_zeros(len(bags), 0).double() if bags.outline is None else bags.outline.double()
+def _sizes(bags: Bags) -> tuple[int, ...]:
+    return tuple(shares.shape[1] for shares in bags.outline)
 
 
 def _content(bags: Bags) -> Tensor:

@@ -16,18 +16,21 @@ is more than the few data of a campaign can tell (out-of-fold loss 3 to 9 % high
 made-up mixtures). Side columns, and components of learned features, have one each, as in BoTorch and BayBE. The prior
 is the dimension-scaled Gamma of BayBE's default preset (baybe.surrogates.gaussian_process.presets.baybe: concentration
 3, mode exp(sqrt 2 - 3) sqrt d, after Hvarfner et al. 2024), stretched for side columns. The output scales of a
-standardised target have a Gamma(2, 2) prior of ours: mode a half each.
+standardised target have a Gamma(2, 2) prior of ours: mode a half each. Of structures, each table of the outline (shares
+of elements, of pairs of neighbours) takes the place of the fractions, and principal components of the sites' features
+that of the descriptors.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 from typing import Any
 
 import torch
 from botorch.models.transforms.input import InputTransform
 from gpytorch.constraints import GreaterThan
-from gpytorch.kernels import Kernel, MaternKernel, ScaleKernel
+from gpytorch.kernels import AdditiveKernel, Kernel, MaternKernel, ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.priors import GammaPrior, LogNormalPrior
 from torch import Tensor, nn
@@ -45,21 +48,34 @@ product alone only if they are so much longer; on the others it makes no differe
 """
 
 
-def composition_kernel(widths: tuple[int, int, int], *, additive_side: bool = False) -> Kernel:
+FEATURES_RATE = 8.0
+"""Of the Gamma(2, rate) prior of the scale of features beside an outline: mode an eighth, so that what they add must
+show in the data. On 10 to 80 doped slabs of six made-up properties, 3 seeds each, the first of the best 1 % came after
+18 experiments instead of 21 with a mode of a half, for close features hide that two elements never were neighbours, and
+85 % of them were found instead of 76 % without features."""
+
+
+def composition_kernel(
+    widths: tuple[int, int, int], *, additive_side: bool = False, outline: tuple[int, ...] = ()
+) -> Kernel:
     """The kernel over inputs of these widths, at the mode of its priors, float64.
 
     Args:
         widths: of square roots, components and side columns.
         additive_side: whether the side columns add a term of their own, and change nothing else.
+        outline: how many square roots belong to each table of an outline, each of which has a term of its own; empty
+            where they are of one composition.
     """
     roots, components, side = widths
     first = roots + components
     process = _matern(first, side, stretch=STRETCH if first and not additive_side else 1.0)
-    blocks = [(0, roots, True), (roots, components, roots > 0)]
+    tables = outline or (roots,)
+    blocks = [(start, width, True, 2.0) for start, width in zip(accumulate((0, *tables)), tables, strict=False)]
+    blocks.append((roots, components, roots > 0, FEATURES_RATE if outline else 2.0))
     terms = [term for block in blocks if (term := _scaled(*block)) is not None]
     if not terms:
         return _scale(process)
-    composition = terms[0] if len(terms) == 1 else terms[0] + terms[1]
+    composition = terms[0] if len(terms) == 1 else AdditiveKernel(*terms)
     if process is None:
         return composition
     return composition + _scale(process) if additive_side else CrossedKernel(composition, process)
@@ -67,7 +83,7 @@ def composition_kernel(widths: tuple[int, int, int], *, additive_side: bool = Fa
 
 def kernel_of(inputs: KernelInputs, *, additive_side: bool = False) -> Kernel:
     """The kernel over what these inputs give of bags, or of the parts of bags."""
-    kernel = composition_kernel(inputs.widths, additive_side=additive_side)
+    kernel = composition_kernel(inputs.widths, additive_side=additive_side, outline=inputs.outline)
     return kernel if inputs.parts is None else PartKernel(kernel, inputs.parts)
 
 
@@ -169,16 +185,16 @@ def _matern(first: int, width: int, shared: bool = False, stretch: float = 1.0) 
     return kernel
 
 
-def _scale(kernel: Kernel) -> Kernel:
-    prior = GammaPrior(_exactly(2.0), _exactly(2.0))
+def _scale(kernel: Kernel, rate: float = 2.0) -> Kernel:
+    prior = GammaPrior(_exactly(2.0), _exactly(rate))
     scaled = ScaleKernel(kernel, outputscale_prior=prior, outputscale_constraint=_above(1e-4)).double()
-    scaled.outputscale = _exactly(0.5)
+    scaled.outputscale = _exactly(1 / rate)
     return scaled
 
 
-def _scaled(first: int, width: int, shared: bool) -> Kernel | None:
+def _scaled(first: int, width: int, shared: bool, rate: float) -> Kernel | None:
     kernel = _matern(first, width, shared)
-    return None if kernel is None else _scale(kernel)
+    return None if kernel is None else _scale(kernel, rate)
 
 
 def _above(bound: float) -> GreaterThan:

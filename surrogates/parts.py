@@ -62,4 +62,4 @@ class Parts:
             side=bags.side.repeat_interleave(m, 0),
             stratum=[stratum for stratum in bags.stratum for _ in range(m)],
         )
-        return found if bags.outline is None else replace(found, outline=bags.outline.repeat_interleave(m, 0))
+        return replace(found, outline=tuple(shares.repeat_interleave(m, 0) for shares in bags.outline))

@@ -40,8 +40,8 @@ class SiteEncoder:
     parts: int | None = None
     """How many decorations a candidate has at most, where the mean of their predictions is to be predicted; None where
     they are seen as one, the union of their sites."""
-    outline: Callable[[Sequence[int]], Tensor] | None = None
-    """The outlines of candidates, `n x m`; see `Bags`. By default they have none."""
+    outline: Callable[[Sequence[int]], tuple[Tensor, ...]] | None = None
+    """The outlines of candidates, tables `n x m`; see `Bags`. By default they have none."""
     shelf: BagShelf | None = None
     """Where bags are kept that were made before, here or by another process; by default they are not."""
     _bags: dict[int, SiteBag] = field(default_factory=dict, init=False, repr=False)

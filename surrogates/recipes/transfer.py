@@ -107,6 +107,11 @@ class TransferInputs:
         return self.own.widths
 
     @property
+    def outline(self) -> tuple[int, ...]:
+        """Empty: histories tell of compositions."""
+        return ()
+
+    @property
     def parts(self) -> None:
         """None: histories tell of compositions, which have no parts."""
         return None
