@@ -124,8 +124,7 @@ def _text_cases() -> list[Case]:
     cell("spreadsheet error as text", "#REF!", "rejected", "spreadsheet error")
     cell("date as text", "3-May", "rejected", "date")
     cell("formula as text", "=H3*1000", "rejected", "formula")
-    cell("negative", -263, "question", "")
-    cell("potential against RHE", 1493, "question", "")
+    cell("negative", -263, "rejected", "below 0")
 
     add(
         "overpotential in volts",
@@ -164,7 +163,8 @@ def _text_cases() -> list[Case]:
     add("negative fraction", text_table(HEADER, row(263, fractions=(1.1, -0.1, 0, 0, 0, 0))), "rejected", "B2", "-0.1")
     add("percent unsaid", text_table(HEADER, row(263, fractions=(50, 50, 0, 0, 0, 0))), "question", "B1", "percent")
     add("percent said", text_table(("Ni (at.%)", "Fe (at.%)", HEADER[-1]), (50, 50, 263)), "accepted")
-    add("weight percent", text_table(("Ni (wt%)", "Fe (wt%)", HEADER[-1]), (50, 50, 263)), "rejected", "A1", "weight")
+    add("weight percent said", text_table(("Ni (wt%)", "Fe (wt%)", HEADER[-1]), (50, 50, 263)), "accepted")
+    add("two bases", text_table(("Ni (wt%)", "Fe (at.%)", HEADER[-1]), (50, 50, 263)), "rejected", "B2", "by weight")
     add("oxide formula", text_table(("formula", HEADER[-1]), ("NiFe2O4", 263)), "rejected", "A2", "O")
     add("shouted formula", text_table(("formula", HEADER[-1]), ("Ni0.5CO0.5", 263)), "rejected", "A2", "Co")
     add("unfinished formula", text_table(("formula", HEADER[-1]), ("Ni0.5Fe0.4", 263)), "question", "A2", "add up")

@@ -11,6 +11,7 @@ from db.records import Design
 from lab_io.findings import Finding, Status
 
 State = Literal["ok", "failed", "void", "pending"]
+_DONE = (Status.ACCEPTED, Status.FIXED, Status.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Metric:
     name: str
     unit: str | None = None
     """Unit in the spec, to which values are converted; None for a bare number."""
+    current_density: float | None = None
+    """mA/cm^2 at which it is taken, as far as the spec says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,9 @@ class Result:
     failure_mode: str | None = None
     replicate: str | None = None
     conditions: Mapping[str, str] = field(default_factory=dict)
-    """operator, batch, instrument, measured_at, notes: as far as the table has them."""
+    """operator, batch, instrument and the like, what a mapping keeps, and `fixes`: what was changed by consent."""
+    first_row: int = 0
+    """The first row of the table that is about the same sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,9 @@ class CheckedRow:
     problems: tuple[Problem, ...] = ()
     """Of this row alone; what concerns a whole column is said once, in `Check.table`."""
     result: Result | None = None
-    """For accepted rows."""
+    """For accepted and fixed rows."""
+    notes: tuple[str, ...] = ()
+    """What was changed by consent, or why the row is skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,7 @@ class Check:
     @property
     def ok(self) -> bool:
         """Whether nothing asks or is refused, so that all of it may be recorded."""
-        return not self.problems and all(r.status in (Status.ACCEPTED, Status.SKIPPED) for r in self.rows)
+        return not self.problems and all(r.status in _DONE for r in self.rows)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -131,9 +138,9 @@ class Check:
 
     @property
     def results(self) -> tuple[Result, ...]:
-        """Of all accepted rows, in the order of the table."""
+        """Of all accepted and fixed rows, in the order of the table."""
         return tuple(row.result for row in self.rows if row.result is not None)
 
     def summary(self) -> dict[str, int]:
-        """Rows by status: `{"accepted": 18, "skipped": 0, "question": 1, "rejected": 1}`."""
+        """Rows by status: `{"accepted": 17, "fixed": 1, "skipped": 0, "question": 1, "rejected": 1}`."""
         return {str(status): sum(r.status is status for r in self.rows) for status in Status}

@@ -77,10 +77,18 @@ def test_volts_under_a_header_in_millivolts_are_asked_and_answered() -> None:
     assert check(*rows, units={"overpotential (mV)": "V"}).results[0].values["overpotential"].value == 263
 
 
-@pytest.mark.parametrize(("value", "word"), [(-20, "below 0"), (1500, "1350 and 2000")])
-def test_unlikely_overpotentials_are_asked(value: float, word: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "status", "word"),
+    [
+        (-20, "rejected", "below 0"),
+        (1500, "question", "1350 and 2000"),
+        (1.49, "question", "1.35 and 2.0"),
+        (0.3, "question", "values in V"),
+    ],
+)
+def test_unlikely_overpotentials_are_asked_and_negative_ones_refused(value: float, status: str, word: str) -> None:
     checked = check(("sample_id", "overpotential (mV)"), ("b1-01", value), ("b1-02", 300))
-    assert statuses(checked) == ["question", "accepted"]
+    assert statuses(checked) == [status, "accepted"]
     assert word in said(checked)
     assert "B2" in said(checked)
     assert check(("sample_id", "retention (%)"), ("b1-01", -20)).ok
@@ -334,7 +342,7 @@ def test_every_problem_is_told_at_once() -> None:
         ("avg", "", "", 263, ""),
     )
     assert {p.where for p in checked.problems} == {f"r.csv, {a}" for a in ("E1", "B2", "D2", "B3", "A4")}
-    assert checked.summary() == {"accepted": 0, "skipped": 0, "question": 2, "rejected": 1}
+    assert checked.summary() == {"accepted": 0, "fixed": 0, "skipped": 0, "question": 2, "rejected": 1}
 
 
 def test_typed_labels_of_a_workbook_are_text() -> None:
