@@ -84,6 +84,8 @@ _METHOD = re.compile(
 _MEASURED = re.compile(r"\b(icp|eds|edx|xrf|xps|wds|epma|measured)\b", re.IGNORECASE)
 _KEEP = re.compile(r"keep(?: (?P<name>\S.{0,59}))?", re.IGNORECASE)
 """In a mapping: a column that is kept with the measurements, under its own name or another one."""
+FEW = 6
+"""More columns than these that are not read make one remark."""
 _TIDY_ONLY = (Kind.VALUE, Kind.UNIT, Kind.QUALIFIER)
 
 
@@ -303,6 +305,7 @@ def _check_units(table: RawTable, expect: Expectation, layout: Layout) -> None:
 
 def _check_unread(table: RawTable, names: _Names, unread: list[tuple[int, str]], layout: Layout) -> None:
     """Columns that nobody knows: a notice, or a question when a wanted column is missing and the name is close."""
+    strange: list[Problem] = []
     missing = [n for n in names.wanted() if n not in {h.name for h in layout.headings if h.kind is not Kind.MEASURED}]
     for index, header in unread:
         where = table.where(table.header_row, index)
@@ -314,7 +317,12 @@ def _check_unread(table: RawTable, names: _Names, unread: list[tuple[int, str]],
             what = f"{shown(header)} is not a column that is read, and there is no column {meant}"
             _fatal(layout, where, what, f"did you mean {meant}? Rename the column, or map it", Status.QUESTION)
         else:
-            layout.notices.append(Problem(where, f"the column {shown(header)} is not read", "map it if it should be"))
+            strange.append(Problem(where, f"the column {shown(header)} is not read", "map it if it should be"))
+    if len(strange) > FEW:
+        names = ", ".join(shown(header) for _, header in unread[:FEW])
+        what = f"{len(strange)} columns are not read: {names}, ..."
+        strange = [Problem(f"{table.name}, row {table.header_row}", what, "map those that should be")]
+    layout.notices += strange
 
 
 def _check_needed(table: RawTable, expect: Expectation, layout: Layout) -> None:

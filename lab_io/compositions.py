@@ -71,7 +71,8 @@ def parse_formula(
         if element not in elements:
             shouted = next((e for e in elements if e.upper() in plain and e not in plain), None)
             meant = f"did you mean {shouted}?" if shouted else choices(element, elements)
-            fix = f"{meant} (write only what the space mixes; {offered(f'ignore={element}')} for oxygen and the like)"
+            passing = f"; to pass over it, {offered(f'ignore={element}')}" if element in _LIGHT else ""
+            fix = f"{meant} (write only what the space mixes{passing})"
             raise CellError(f"{shown(text)} has {element}, which the space has not", fix)
     total = sum(amounts.values())
     if not total > 0:
@@ -88,6 +89,8 @@ def parse_formula(
 
 
 _SEPARATED = re.compile(r"(?<=[A-Za-z])[-_](?=[A-Z0-9])|(?<=[0-9.])[-_](?=[A-Z])")
+_LIGHT = ("H", "N", "O", "F", "P", "S", "Cl")
+"""Elements of anions and water, which a space of metals does not name."""
 _AMOUNTS = re.compile(r"([A-Z][a-z]?[-_]?[0-9.]+[-_]?)+")
 """Elements each with an amount, with signs between them: `Ni-0.5-Fe-0.5`, `Ni50_Fe50`; not the system `Ni-Fe`."""
 _SUBSCRIPT = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")

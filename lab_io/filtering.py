@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -44,15 +45,19 @@ def unwanted(table: RawTable, row: Row, where: Mapping[str, Wanted], decimal: De
         if wanted.filled is not None and blank(cell) == wanted.filled:
             return f"{shown(header)} is {'empty' if wanted.filled else 'filled'}"
         if wanted.values and not _among(text, number, wanted.values):
-            return f"{shown(header)} is {shown(text)}"
+            return f"{shown(header)} is not {' or '.join(map(_told, wanted.values[:5]))}"
         if wanted.unlike and _among(text, number, wanted.unlike):
             return f"{shown(header)} is {shown(text)}"
         if wanted.least is None and wanted.most is None:
             continue
-        low, high = (-float("inf") if wanted.least is None else wanted.least), wanted.most
-        if number is None or number < low or (high is not None and number > high):
-            return f"{shown(header)} is {shown(text)}"
+        low, high = (math.inf * s if bound is None else bound for s, bound in ((-1, wanted.least), (1, wanted.most)))
+        if number is None or not low <= number <= high:
+            return f"{shown(header)} is not a number from {low:g} to {high:g}"
     return None
+
+
+def _told(value: str | float) -> str:
+    return shown(value) if isinstance(value, str) else f"{value:g}"
 
 
 def _among(text: str, number: float | None, values: tuple[str | float, ...]) -> bool:
