@@ -24,12 +24,12 @@ OTHER = ("s2", 0, 0.3, 0.7, 0, 0, 0, 301.5)
 class Expected:
     """What a check must say."""
 
-    status: Literal["accepted", "skipped", "question", "rejected", "refused"]
+    status: Literal["accepted", "fixed", "skipped", "question", "rejected", "refused"]
     """Of the worst row; `refused` when the file cannot be read as a table at all."""
     where: str = ""
     """End of the address of some problem with `word` in it: `H2`; empty when there is none."""
     word: str = ""
-    """A word of that problem's text."""
+    """A word of that problem's text; of a remark, where the table is accepted."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,14 @@ class Case:
     filename: str
     content: bytes
     expect: Expected
+    fixes: tuple[str, ...] = ()
+    """What answers it."""
+    after: str = "fixed"
+    """The status of the worst row then."""
+    campaign: str = "plain"
+    """Which campaign it is for: a key of `messy_rows.CAMPAIGNS`."""
+    row: str = ""
+    """The kind of error, one of `messy_rows.ROWS`."""
 
 
 def text_table(*rows: Sequence[object], separator: str = ",", encoding: str = "utf-8") -> bytes:

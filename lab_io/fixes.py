@@ -58,7 +58,7 @@ class Fixes:
             InvalidInput: an unknown name or an impossible value; all of them at once.
         """
         found, wrong = set(), []
-        known = {fold(name).replace("->", " to "): name for name in FIXES} | {fold(name): name for name in FIXES}
+        known = {fold(spelling): name for name in FIXES for spelling in (name, name.replace("->", "-to-"))}
         for text in texts:
             name, equals, value = text.strip().partition("=")
             form = VALUED.get(fold(name).replace(" ", "-"))

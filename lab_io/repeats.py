@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping
 
 from db.errors import Problem
+from db.records import Design
 from lab_io.findings import Status
 from lab_io.fixes import Fixes, offered
 from lab_io.rows import Draft
 from lab_io.samples import target_key
 from lab_io.schema import CheckedRow, Expectation, Result, Value
 from lab_io.tables import RawTable
+from lab_io.words import shown
 
 _REPEATED = ("replicates", "own-samples")
 
@@ -32,6 +34,8 @@ class Repeats:
         self.first_row: dict[str, int] = {}
         """Key of a sample -> the first row that says something of it."""
         self._told: dict[str, int] = {}
+        self._designs: dict[str, tuple[Design, int]] = {}
+        """Of labels that nobody knew before the table: what the first row says, and its number."""
         self._recorded_targets: dict[str, list[str]] = {}
         for label, design in expect.labels.items():
             self._recorded_targets.setdefault(target_key(design), []).append(label)
@@ -56,7 +60,7 @@ class Repeats:
                 if known := self._said_before(draft):
                     return CheckedRow(draft.row.number, Status.SKIPPED, notes=(known,))
                 draft.apart = f"|row {draft.row.number}"
-        questions = self._outcome_questions(draft)
+        questions = self._design_questions(draft) + self._outcome_questions(draft)
         self._number_replicate(draft)
         fresh = {}
         for metric, value in draft.values.items():
@@ -145,6 +149,16 @@ class Repeats:
         what = f"{draft.label or 'this composition'} was already measured as {told}, the row says otherwise"
         return Problem(f"{self.table.name}, row {draft.row.number}", what, "keep one of the two measured compositions")
 
+    def _design_questions(self, draft: Draft) -> list[Problem]:
+        """A label has one target."""
+        if draft.label is None or draft.label in self.expect.labels:
+            return []
+        first, row = self._designs.setdefault(draft.label, (draft.design, draft.row.number))
+        if target_key(first) == target_key(draft.design):
+            return []
+        what = f"{shown(draft.label)} is {_of(draft.design)} here and {_of(first)} in row {row}"
+        return [Problem(f"{self.table.name}, row {draft.row.number}", what, "give each sample a label of its own")]
+
     def _already_closed(self, draft: Draft) -> bool:
         earlier = self.outcomes.get(draft.key, (None, 0))[0]
         return draft.status in (self.expect.closed.get(draft.key), earlier)
@@ -170,6 +184,10 @@ def _equal(value: float, qualifier: str, other: float | None, others: str) -> bo
 def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
     names = {*one, *other}
     return all(math.isclose(one.get(n, 0.0), other.get(n, 0.0), abs_tol=1e-6) for n in names)
+
+
+def _of(design: Design) -> str:
+    return " ".join(f"{name} {v if isinstance(v, str) else f'{v:.4g}'}" for name, v in design.items())[:80]
 
 
 def _shown(value: float | None, qualifier: str) -> str:

@@ -208,6 +208,32 @@ def test_a_new_label_with_a_composition_is_a_sample_made_by_hand() -> None:
     assert checked.results[0].design == pytest.approx({"Ni": 0.7, "Fe": 0.3})
 
 
+def test_a_new_label_has_one_target() -> None:
+    header = ("sample_id", "Ni", "Fe", "overpotential (mV)", "replicate")
+    checked = check(header, ("hand", 0.7, 0.3, 263, 1), ("hand", 0.3, 0.7, 270, 2), ("hand", 0.7, 0.3, 271, 3))
+    assert statuses(checked) == ["accepted", "question", "accepted"]
+    assert "'hand' is Ni 0.3 Fe 0.7 here and Ni 0.7 Fe 0.3 in row 2" in said(checked)
+
+
+def test_a_replicate_of_another_sample_and_a_blank() -> None:
+    header = ("sample_id", "overpotential (mV)", "replicate_of", "role", "operator", "batch", "instrument")
+    checked = check(
+        header,
+        ("b1-01", 263, "", "candidate", "mk", "B1", "PGSTAT"),
+        ("x7", 270, "b1-01", "replicate", "lw", "B1", "PGSTAT"),
+        ("foam", 480, "", "blank", "lw", "B1", "PGSTAT"),
+    )
+    assert statuses(checked) == ["accepted", "accepted", "skipped"]
+    assert [(r.label, r.replicate) for r in checked.results] == [("b1-01", None), ("b1-01", "x7")]
+    assert checked.results[1].conditions == {
+        "operator": "lw",
+        "batch": "B1",
+        "instrument": "PGSTAT",
+        "role": "replicate",
+    }
+    assert "blank" in checked.rows[2].notes[0]
+
+
 def test_tidy_and_wide_say_the_same() -> None:
     wide = check(
         ("sample_id", "overpotential (mV)", "overpotential_sd", "retention (%)", "replicate"), ("b1-01", 263, 4, 97, 2)
