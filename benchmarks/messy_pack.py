@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from messy_xls import Error, old_workbook
+
 ELEMENTS = ("Ni", "Fe", "Co", "Mn", "Ce", "La")
 METRIC, UNIT = "overpotential", "mV"
 HEADER = ("sample_id", *ELEMENTS, f"{METRIC} ({UNIT})")
@@ -273,9 +275,17 @@ def _workbook_cases() -> list[Case]:
     with zipfile.ZipFile(archive, "w") as target:
         target.writestr("readme.txt", "hello")
     add("other archive", archive.getvalue(), "refused", "xlsx", "not an XLSX")
-    made.append(
-        Case("old workbook", "results.xls", b"\xd0\xcf\x11\xe0" + bytes(600), Expected("refused", "xls", ".xlsx"))
-    )
+
+    def old(name: str, content: bytes, *told: Any, **more: Any) -> None:
+        made.append(Case(name, "results.xls", content, Expected(*told), **more))
+
+    old("old workbook", old_workbook(HEADER, GOOD, OTHER), "accepted")
+    old("old workbook, error value", old_workbook(HEADER, row(Error(7))), "rejected", "H2", "#DIV/0!")
+    hidden_row = old_workbook(HEADER, GOOD, OTHER, hidden=[2])
+    old("old workbook, hidden row", hidden_row, "question", "A3", "hidden", fixes=("read-hidden",))
+    old("old workbook, password", old_workbook(HEADER, GOOD, password=True), "refused", "xls", "password")
+    old("old workbook, cut off", old_workbook(HEADER, GOOD)[:700], "refused", "xls", "damaged")
+    old("old document, no workbook", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "refused", "xls", ".xlsx")
     return made
 
 

@@ -17,6 +17,7 @@ from lab_io.delimited import read_text
 from lab_io.findings import CellError, Finding, Status
 from lab_io.fixes import offered
 from lab_io.headers import header_problems, joined, units_row
+from lab_io.old_workbooks import SIGNATURE, read_old_workbook
 from lab_io.words import count, shown
 from lab_io.workbooks import MAX_ROWS, Sheet, read_workbook
 
@@ -62,7 +63,7 @@ class RawTable:
     name: str
     """What the file is called; only used in messages."""
     format: str
-    """`csv`, `xlsx` or `ods`."""
+    """`csv`, `xlsx`, `xls` or `ods`."""
     sheet: str | None
     separator: str | None
     """Of a text table."""
@@ -89,7 +90,7 @@ def read_table(
     """Read a table of results from the bytes of a file.
 
     Args:
-        content: CSV in any common dialect, XLSX or ODS; told apart by content, not by name.
+        content: CSV in any common dialect, XLSX, XLS or ODS; told apart by content, not by name.
         name: what to call the file in messages.
         sheet: sheet of a workbook; None takes the only visible one with cells that is not called `about`.
         header_row: the row, from 1, in which the column names begin; None for the first that is not blank.
@@ -104,11 +105,9 @@ def read_table(
             raise CellError(f"the file has {len(content) / 2**20:.0f} MiB", f"split it: at most {MAX_BYTES >> 20} MiB")
         if not content.strip():
             raise CellError("the file is empty", "send a table with a header row and at least one row of data")
-        if content.startswith(b"\xd0\xcf\x11\xe0"):
-            what = "the file is an old .xls workbook, or one with a password; errors in its cells cannot be told apart"
-            raise CellError(what, "save it as .xlsx without a password, or as .csv")
-        if content.startswith(b"PK"):
-            kind, scan, grid = read_workbook(content, sheet)
+        if content.startswith((b"PK", SIGNATURE)):
+            read = read_old_workbook if content.startswith(SIGNATURE) else read_workbook
+            kind, scan, grid = read(content, sheet)
             table = RawTable(name, kind, scan.name, None, (), 0, (), ())
             return _table(table, _unescaped(grid), scan, header_row, header_rows)
         if sheet is not None:

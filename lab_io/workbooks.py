@@ -1,4 +1,4 @@
-"""Workbooks (XLSX, ODS) as grids of typed cells, after checks that make opening them safe.
+"""Workbooks (XLSX, ODS; for XLS see `old_workbooks`) as grids of typed cells, after checks that make opening safe.
 
 Values are read by calamine. Before it sees a file, the archive is measured and the sheets are scanned here, because
 calamine reads `#REF!` and formulas without a stored value as empty cells, and allocates whatever area a single far-off
@@ -101,31 +101,31 @@ def read_workbook(content: bytes, wanted: str | None) -> tuple[str, Sheet, list[
             names = set(archive.namelist())
             kind = "xlsx" if "xl/workbook.xml" in names else "ods" if "content.xml" in names else None
             if kind is None:
-                raise CellError("the file is a zip archive but not an XLSX or ODS workbook", _SAVE_AS)
+                raise CellError("the file is a zip archive but not an XLSX or ODS workbook", SAVE_AS)
             sheets = list(_xlsx_sheets(archive) if kind == "xlsx" else _ods_sheets(archive))
     # zipfile raises NotImplementedError for versions and compressions that it does not know
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise CellError(f"the workbook is damaged or encrypted: {str(error)[:100]}", _SAVE_AS) from None
+        raise CellError(f"the workbook is damaged or encrypted: {str(error)[:100]}", SAVE_AS) from None
     except (ParseError, DefusedXmlException, UnicodeError, ValueError) as error:
         if isinstance(error, CellError):
             raise
-        raise CellError(f"the workbook holds XML that cannot be read: {str(error)[:100]}", _SAVE_AS) from None
+        raise CellError(f"the workbook holds XML that cannot be read: {str(error)[:100]}", SAVE_AS) from None
     sheet = chosen(sheets, wanted)
     return kind, sheet, read_cells(content, sheet)
 
 
-_SAVE_AS = "open the file in a spreadsheet program and save it again as .xlsx or .csv, without a password"
+SAVE_AS = "open the file in a spreadsheet program and save it again as .xlsx or .csv, without a password"
 
 
 def _measure(archive: zipfile.ZipFile) -> None:
     """Unpack every part once, counting: the sizes that an archive states may lie."""
     entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:
-        raise CellError(f"the workbook has {len(entries):,} parts; the limit is {MAX_ENTRIES:,}", _SAVE_AS)
+        raise CellError(f"the workbook has {len(entries):,} parts; the limit is {MAX_ENTRIES:,}", SAVE_AS)
     total = 0
     for entry in entries:
         if entry.flag_bits & ENCRYPTED:
-            raise CellError("the workbook is damaged or encrypted: a part needs a password", _SAVE_AS)
+            raise CellError("the workbook is damaged or encrypted: a part needs a password", SAVE_AS)
         size = 0
         with archive.open(entry) as part:
             while chunk := part.read(1 << 20):
@@ -175,7 +175,7 @@ def read_cells(content: bytes, sheet: Sheet) -> list[list[Cell]]:
         with calamine.load_workbook(io.BytesIO(content)) as book:
             grid = book.get_sheet_by_name(sheet.name).to_python(skip_empty_area=False)
     except (calamine.CalamineError, OSError, ValueError, TypeError, OverflowError) as error:
-        raise CellError(f"the workbook cannot be read: {str(error)[:100]}", _SAVE_AS) from None
+        raise CellError(f"the workbook cannot be read: {str(error)[:100]}", SAVE_AS) from None
     width = max([sheet.width, *(len(row) for row in grid)])
     rows = [_row(row, width) for row in grid]
     rows += [[""] * width for _ in range(sheet.height - len(rows))]
@@ -194,7 +194,7 @@ _REF = re.compile(r"([A-Za-z]{1,3})([1-9][0-9]{0,6})")
 def _position(ref: str) -> tuple[int, int]:
     """`D4` as row and column from 0."""
     if not (found := _REF.fullmatch(ref)):
-        raise CellError(f"the workbook names a cell {shown(ref)}", _SAVE_AS)
+        raise CellError(f"the workbook names a cell {shown(ref)}", SAVE_AS)
     column = 0
     for letter in found[1].upper():
         column = column * 26 + ord(letter) - 64
@@ -209,7 +209,7 @@ def _local(name: str) -> str:
 def _open(archive: zipfile.ZipFile, path: str) -> IO[bytes]:
     """A part that another part names."""
     if path not in archive.namelist():
-        raise CellError(f"the workbook is damaged or encrypted: its part {shown(path)} is lost", _SAVE_AS)
+        raise CellError(f"the workbook is damaged or encrypted: its part {shown(path)} is lost", SAVE_AS)
     return archive.open(path)
 
 
