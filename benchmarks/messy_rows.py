@@ -165,7 +165,9 @@ def _cases() -> list[Case]:
     over = text_table(HEADER, row(263, fractions=(0.7, 0.5, 0, 0, 0, 0)))
     add(6, "fractions beyond 1", over, "question", "B2", "add up to 1.2", fixes=("renormalise",))
     short = text_table(("formula", HEADER[-1]), ("Ni0.5Fe0.4", 263))
-    add(6, "a formula short of 1", short, "question", "A2", "add up to 0.9", fixes=("renormalise",), after="accepted")
+    add(6, "a formula short of 1", short, "question", "A2", "add up to 0.9", fixes=("renormalise",), after="fixed")
+    oxide = text_table(("formula", HEADER[-1]), ("NiFe2O4", 263))
+    add(14, "an oxide", oxide, "rejected", "A2", "has O", fixes=("ignore=O",))
     weights = text_table(("sample_id", "Ni (ICP)", "La (ICP)", HEADER[-1]), ("s1", 0.297, 0.703, 263))
     add(
         7,

@@ -1,7 +1,7 @@
 """Old workbooks (XLS) scanned before calamine opens them: extent, errors, formulas without a value, what is hidden.
 
 An XLS file is a compound file ([MS-CFB]) whose stream `Workbook` holds records ([MS-XLS], BIFF8): two bytes of kind,
-two of length, and the content. Only what the scan needs is read; calamine reads the values, as of other workbooks.
+two of length, and the content. Only what the scan needs is read here; the values come from `old_cells`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from lab_io.cells import Cell, Fault
 from lab_io.findings import CellError
-from lab_io.workbooks import SAVE_AS, Sheet, chosen, read_cells
+from lab_io.old_cells import old_cells
+from lab_io.workbooks import SAVE_AS, Sheet, chosen, placed
 
 SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 MAX_RECORDS = 4_000_000
@@ -39,7 +40,10 @@ def read_old_workbook(content: bytes, wanted: str | None) -> tuple[str, Sheet, l
     except (struct.error, IndexError, UnicodeDecodeError):
         raise CellError("the old workbook is damaged", SAVE_AS) from None
     sheet = chosen(sheets, wanted)
-    return "xls", sheet, read_cells(content, sheet)
+    grid = old_cells(content, sheet.name)
+    if grid is None:
+        raise CellError("the old workbook is damaged", SAVE_AS)
+    return "xls", sheet, placed(grid, sheet)
 
 
 def _stream(content: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, replace
 
 from db.errors import Problem
@@ -180,8 +181,7 @@ class Reader:
         formula = self.layout.one(Kind.FORMULA)
         if self.expect.elements and (text := self._text(draft, formula)):
             try:
-                loose = "renormalise" in self.fixes
-                parsed = parse_formula(text, self.expect.elements, self.fixes.ignored, loose=loose)
+                parsed = self._formula(draft, text)
                 if fractions and self._samples.fractions_differ(parsed, fractions):
                     raise CellError(f"{shown(text)} is not what the fraction columns say", "correct one of the two")
                 fractions = fractions or parsed
@@ -199,6 +199,20 @@ class Reader:
                 if value is not None:
                     stated[name] = value.value
         return stated
+
+    def _formula(self, draft: Draft, text: str) -> dict[str, float]:
+        """The fractions of a formula, with what consent makes of it."""
+        elements, ignored = self.expect.elements, self.fixes.ignored
+        try:
+            parsed = parse_formula(text, elements, ignored)
+        except CellError as error:
+            if error.status is not Status.QUESTION or "renormalise" not in self.fixes:
+                raise
+            parsed = parse_formula(text, elements, ignored, loose=True)
+            draft.fixes.append(f"renormalise: {error.what}")
+        if passed := [e for e in ignored if e not in elements and re.search(rf"{e}(?![a-z])", text)]:
+            draft.fixes.append(f"ignore={','.join(passed)}: {shown(text)}")
+        return parsed
 
     def _read_sample(self, draft: Draft, stated: Design) -> None:
         """Tie the row to a sample."""

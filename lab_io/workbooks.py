@@ -111,7 +111,7 @@ def read_workbook(content: bytes, wanted: str | None) -> tuple[str, Sheet, list[
             raise
         raise CellError(f"the workbook holds XML that cannot be read: {str(error)[:100]}", SAVE_AS) from None
     sheet = chosen(sheets, wanted)
-    return kind, sheet, read_cells(content, sheet)
+    return kind, sheet, placed(_grid(content, sheet.name), sheet)
 
 
 SAVE_AS = "open the file in a spreadsheet program and save it again as .xlsx or .csv, without a password"
@@ -163,19 +163,18 @@ def _chosen(sheets: list[Sheet], wanted: str | None) -> Sheet:
     return filled[0]
 
 
-def read_cells(content: bytes, sheet: Sheet) -> list[list[Cell]]:
-    """The cells of a sheet whose extent is known, with its faults in their places.
-
-    Raises:
-        CellError: the workbook cannot be read.
-    """
+def _grid(content: bytes, sheet: str) -> Sequence[Sequence[Cell]]:
     import python_calamine as calamine
 
     try:
         with calamine.load_workbook(io.BytesIO(content)) as book:
-            grid = book.get_sheet_by_name(sheet.name).to_python(skip_empty_area=False)
+            return book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
     except (calamine.CalamineError, OSError, ValueError, TypeError, OverflowError) as error:
         raise CellError(f"the workbook cannot be read: {str(error)[:100]}", SAVE_AS) from None
+
+
+def placed(grid: Sequence[Sequence[Cell]], sheet: Sheet) -> list[list[Cell]]:
+    """Cells from A1 on in rows of equal length, with the faults of the sheet in their places."""
     width = max([sheet.width, *(len(row) for row in grid)])
     rows = [_row(row, width) for row in grid]
     rows += [[""] * width for _ in range(sheet.height - len(rows))]

@@ -63,6 +63,7 @@ def test_measured_compositions_by_weight_and_exchanged(
         ("fractions short of 1", ("renormalise",), {"Ni": 5 / 9, "Fe": 4 / 9}),
         ("no column of the host", ("balance=Co",), {"Ni": 0.2, "Fe": 0.1, "Co": 0.7}),
         ("a formula short of 1", ("renormalise",), {"Ni": 5 / 9, "Fe": 4 / 9}),
+        ("an oxide", ("ignore=O",), {"Ni": 1 / 3, "Fe": 2 / 3}),
         ("merged headers", ("header-rows=2",), {"Ni": 0.5, "Fe": 0.5}),
     ],
 )
