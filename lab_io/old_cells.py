@@ -43,7 +43,8 @@ def _restored(cell: Any) -> Any:
     ((kind, text),) = cell.items()
     if kind == "seconds":
         return dt.timedelta(seconds=text)
-    return {"datetime": dt.datetime, "date": dt.date, "time": dt.time}[kind].fromisoformat(text)
+    read = {"datetime": dt.datetime.fromisoformat, "date": dt.date.fromisoformat, "time": dt.time.fromisoformat}
+    return read[kind](text)
 
 
 def _plain(cell: Any) -> Any:

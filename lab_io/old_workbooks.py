@@ -67,7 +67,8 @@ def _stream(content: bytes) -> bytes:
         table += struct.unpack_from(f"<{size // 4}I", content, (sector + 1) * size)
 
     def chain(start: int, links: list[int], source: bytes, width: int, offset: int) -> bytes:
-        parts, at = [], start
+        parts: list[bytes] = []
+        at = start
         while at < _FREE and len(parts) <= len(source) // width:
             parts.append(source[(at + offset) * width : (at + offset + 1) * width])
             at = links[at]
