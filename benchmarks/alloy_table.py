@@ -1,8 +1,8 @@
 """A real table nobody prepared: alloys as published, with a mapping, into a campaign on yield strength.
 
 The lent table has 1,545 rows of formulas, kinds of test, temperatures and gaps. It is checked as it is (each row
-accepted, in question, rejected or skipped, with a reason), recorded with what its owner would consent to, recorded again
-(nothing new), and a batch is recommended from it. A quick run checks and records only.
+accepted, in question, rejected or skipped, with a reason), recorded with what its owner would consent to, and
+recorded again (nothing new); then a batch is recommended. A quick run checks and records only.
 """
 
 from __future__ import annotations
