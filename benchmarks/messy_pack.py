@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from messy_xls import Error, old_workbook
+
 ELEMENTS = ("Ni", "Fe", "Co", "Mn", "Ce", "La")
 METRIC, UNIT = "overpotential", "mV"
 HEADER = ("sample_id", *ELEMENTS, f"{METRIC} ({UNIT})")
@@ -24,12 +26,12 @@ OTHER = ("s2", 0, 0.3, 0.7, 0, 0, 0, 301.5)
 class Expected:
     """What a check must say."""
 
-    status: Literal["accepted", "skipped", "pending", "question", "rejected", "refused"]
+    status: Literal["accepted", "fixed", "skipped", "pending", "question", "rejected", "refused"]
     """Of the worst row; `refused` when the file cannot be read as a table at all."""
     where: str = ""
     """End of the address of some problem with `word` in it: `H2`; empty when there is none."""
     word: str = ""
-    """A word of that problem's text."""
+    """A word of that problem's text; of a remark, where the table is accepted."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,14 @@ class Case:
     filename: str
     content: bytes
     expect: Expected
+    fixes: tuple[str, ...] = ()
+    """What answers it."""
+    after: str = "fixed"
+    """The status of the worst row then."""
+    campaign: str = "plain"
+    """Which campaign it is for: a key of `messy_rows.CAMPAIGNS`."""
+    row: str = ""
+    """The kind of error, one of `messy_rows.ROWS`."""
 
 
 def text_table(*rows: Sequence[object], separator: str = ",", encoding: str = "utf-8") -> bytes:
@@ -124,8 +134,7 @@ def _text_cases() -> list[Case]:
     cell("spreadsheet error as text", "#REF!", "rejected", "spreadsheet error")
     cell("date as text", "3-May", "rejected", "date")
     cell("formula as text", "=H3*1000", "rejected", "formula")
-    cell("negative", -263, "question", "")
-    cell("potential against RHE", 1493, "question", "")
+    cell("negative", -263, "rejected", "below 0")
 
     add(
         "overpotential in volts",
@@ -164,7 +173,8 @@ def _text_cases() -> list[Case]:
     add("negative fraction", text_table(HEADER, row(263, fractions=(1.1, -0.1, 0, 0, 0, 0))), "rejected", "B2", "-0.1")
     add("percent unsaid", text_table(HEADER, row(263, fractions=(50, 50, 0, 0, 0, 0))), "question", "B1", "percent")
     add("percent said", text_table(("Ni (at.%)", "Fe (at.%)", HEADER[-1]), (50, 50, 263)), "accepted")
-    add("weight percent", text_table(("Ni (wt%)", "Fe (wt%)", HEADER[-1]), (50, 50, 263)), "rejected", "A1", "weight")
+    add("weight percent said", text_table(("Ni (wt%)", "Fe (wt%)", HEADER[-1]), (50, 50, 263)), "accepted")
+    add("two bases", text_table(("Ni (wt%)", "Fe (at.%)", HEADER[-1]), (50, 50, 263)), "rejected", "B2", "by weight")
     add("oxide formula", text_table(("formula", HEADER[-1]), ("NiFe2O4", 263)), "rejected", "A2", "O")
     add("shouted formula", text_table(("formula", HEADER[-1]), ("Ni0.5CO0.5", 263)), "rejected", "A2", "Co")
     add("unfinished formula", text_table(("formula", HEADER[-1]), ("Ni0.5Fe0.4", 263)), "question", "A2", "add up")
@@ -265,9 +275,17 @@ def _workbook_cases() -> list[Case]:
     with zipfile.ZipFile(archive, "w") as target:
         target.writestr("readme.txt", "hello")
     add("other archive", archive.getvalue(), "refused", "xlsx", "not an XLSX")
-    made.append(
-        Case("old workbook", "results.xls", b"\xd0\xcf\x11\xe0" + bytes(600), Expected("refused", "xls", ".xlsx"))
-    )
+
+    def old(name: str, content: bytes, *told: Any, **more: Any) -> None:
+        made.append(Case(name, "results.xls", content, Expected(*told), **more))
+
+    old("old workbook", old_workbook(HEADER, GOOD, OTHER), "accepted")
+    old("old workbook, error value", old_workbook(HEADER, row(Error(7))), "rejected", "H2", "#DIV/0!")
+    hidden_row = old_workbook(HEADER, GOOD, OTHER, hidden=[2])
+    old("old workbook, hidden row", hidden_row, "question", "A3", "hidden", fixes=("read-hidden",))
+    old("old workbook, password", old_workbook(HEADER, GOOD, password=True), "refused", "xls", "password")
+    old("old workbook, cut off", old_workbook(HEADER, GOOD)[:700], "refused", "xls", "damaged")
+    old("old document, no workbook", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "refused", "xls", ".xlsx")
     return made
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from campaign.curve_list import Handed
     from campaign.curve_record import Again
     from campaign.curves import CheckedCurve
+    from campaign.mapping import SavedMapping
     from campaign.record import Reading
     from campaign.replaying import Replayed
     from campaign.revisions import Revision
@@ -140,7 +141,8 @@ class Campaign:
         Args:
             file: path of a CSV or spreadsheet file, its bytes, or a `record.Reading` of it.
             **answers: `name`, what to call the file in messages; `mapping`, column of the file -> our name for it;
-                `units`, column of the file -> its unit where the file does not say; `sheet` of a workbook.
+                `units`, column of the file -> its unit where the file does not say; `sheet` of a workbook; `fixes`,
+                what is consented to (`V->mV`); `saved`, a mapping as `find_mapping` gives it.
 
         Raises:
             InvalidInput: the file cannot be read as a table at all.
@@ -271,6 +273,33 @@ class Campaign:
         from campaign.share import share
 
         return share(self._ledger, self.name, other, labels, by=self._by)
+
+    def find_mapping(self, given: str) -> SavedMapping:
+        """A column mapping by the name under which it was saved here, else from the YAML file of that path.
+
+        Raises:
+            InvalidInput: there is neither, or the file has problems.
+        """
+        from campaign.mapping import find_mapping
+
+        return find_mapping(self._store, self.name, given)
+
+    def save_mapping(self, mapping: SavedMapping) -> Event | None:
+        """Record a column mapping under its name; None where the very same is saved already.
+
+        Raises:
+            InvalidInput: the name cannot be used.
+        """
+        from campaign.mapping import save_mapping
+
+        return save_mapping(self._store, self.name, mapping, by=self._by)
+
+    @property
+    def mappings(self) -> dict[str, SavedMapping]:
+        """The newest mapping of each name."""
+        from campaign.mapping import saved_mappings
+
+        return saved_mappings(self._store, self.name)
 
     def recorded(self, file: str | Path | bytes | Reading, **answers: Any) -> bool:
         """Whether these very bytes, read in this way, were ingested before. Arguments as for `check`."""

@@ -11,7 +11,9 @@ from typing import Any
 from campaign.decisions import VETO_STATED
 from campaign.designs import refuse_strangers
 from campaign.files import read_file
+from campaign.mapping import SavedMapping, combined
 from campaign.outcomes import metric_of
+from campaign.quantities import in_unit
 from campaign.state import (
     BATCH_RECOMMENDED,
     COMPOSITION,
@@ -29,7 +31,9 @@ from db.errors import InvalidInput, Problem
 from db.records import Candidate, Event, Measurement, Sample, Source
 from db.rows import Record
 from db.store import Store
-from lab_io.findings import Finding, Status
+from lab_io.filtering import Wanted
+from lab_io.findings import CellError, Finding, Status
+from lab_io.fixes import NO_FIXES, Fixes
 from lab_io.results import check_results
 from lab_io.schema import Check, Expectation, Metric, Result
 from lab_io.tables import MAX_BYTES, RawTable, read_table
@@ -45,7 +49,7 @@ def expectation(state: State) -> Expectation:
         elements=state.space.components,
         columns=state.space.side_columns(),
         metrics=(
-            *(Metric(o.name, o.unit or None) for o in state.objectives),
+            *(Metric(o.name, o.unit or None, current_density=_current_density(o.at)) for o in state.objectives),
             *(metric_of(c) for c in state.constraints if c.source == "measured"),
         ),
         labels=designs,
@@ -60,6 +64,14 @@ def expectation(state: State) -> Expectation:
     )
 
 
+def _current_density(conditions: Mapping[str, Any]) -> float | None:
+    """The current density at which a metric is taken, in mA/cm^2; None where the spec does not say."""
+    try:
+        return in_unit(stated, "mA/cm^2") if isinstance(stated := conditions.get("j"), str) else None
+    except CellError:
+        return None
+
+
 @dataclass(frozen=True)
 class Reading:
     """A table as it was handed in: its bytes, and how they are to be read."""
@@ -71,6 +83,12 @@ class Reading:
     units: Mapping[str, str] = field(default_factory=dict)
     """Column of the file -> its unit, where the file does not say."""
     sheet: str | None = None
+    fixes: Fixes = NO_FIXES
+    """What its owner consents to."""
+    where: Mapping[str, Wanted] = field(default_factory=dict)
+    """Column of the file -> what its cells must be for a row to be read."""
+    saved: SavedMapping | None = None
+    """The mapping that it is read with."""
 
     @property
     def sha256(self) -> str:
@@ -80,8 +98,10 @@ class Reading:
     @property
     def identity(self) -> str:
         """Of bytes and reading: the same file read another way brings something else."""
-        how = canonical([self.sha256, dict(self.mapping), dict(self.units), self.sheet])
-        return hashlib.sha256(how.encode()).hexdigest()
+        how: list[Any] = [self.sha256, dict(self.mapping), dict(self.units), self.sheet]
+        if self.fixes.accepted or self.saved:
+            how += [self.fixes.accepted, self.saved.source.sha256 if self.saved else None]
+        return hashlib.sha256(canonical(how).encode()).hexdigest()
 
 
 def read(
@@ -91,18 +111,39 @@ def read(
     mapping: Mapping[str, str] | None = None,
     units: Mapping[str, str] | None = None,
     sheet: str | None = None,
+    fixes: Sequence[str] = (),
+    saved: SavedMapping | None = None,
 ) -> Reading:
     """A table of results as it is handed in.
 
+    Args:
+        file: path, or bytes.
+        name: what to call it in messages.
+        mapping: column of the file -> our name for it.
+        units: column of the file -> its unit.
+        sheet: of a workbook.
+        fixes: names of the fixes that are accepted: `V->mV`, `balance=Co`.
+        saved: a mapping to read it with; the other arguments win over it.
+
     Raises:
-        InvalidInput: the file cannot be read or is too large.
+        InvalidInput: the file cannot be read or is too large, or a fix is unknown.
     """
     if isinstance(file, Reading):
         return file
-    if isinstance(file, bytes):
-        return Reading(file, name or "results.csv", mapping or {}, units or {}, sheet)
-    content = read_file(Path(file), str(file), MAX_BYTES)
-    return Reading(content, name or Path(file).name, mapping or {}, units or {}, sheet)
+    columns, given, page, accepted, where = combined(saved, mapping or {}, units or {}, sheet, fixes)
+    content = file if isinstance(file, bytes) else read_file(Path(file), str(file), MAX_BYTES)
+    called = name or ("results.csv" if isinstance(file, bytes) else Path(file).name)
+    return Reading(content, called, columns, given, page, accepted, where, saved)
+
+
+def as_table(reading: Reading) -> RawTable:
+    """The table as it stands in its file.
+
+    Raises:
+        InvalidInput: the file cannot be read as a table.
+    """
+    top, rows = (reading.fixes.whole(name) for name in ("header-row", "header-rows"))
+    return read_table(reading.content, reading.name, sheet=reading.sheet, header_row=top, header_rows=rows or 1)
 
 
 def check(state: State, reading: Reading) -> Check:
@@ -111,8 +152,15 @@ def check(state: State, reading: Reading) -> Check:
     Raises:
         InvalidInput: the file cannot be read as a table.
     """
-    table = read_table(reading.content, reading.name, sheet=reading.sheet)
-    checked = check_results(table, expectation(state), mapping=reading.mapping, units=reading.units)
+    table = as_table(reading)
+    checked = check_results(
+        table,
+        expectation(state),
+        mapping=reading.mapping,
+        units=reading.units,
+        fixes=reading.fixes,
+        where=reading.where,
+    )
     checked = refuse_strangers(checked, state.space, reading.name)
     return replace(checked, table=(*checked.table, *_computed_columns(state, table, reading)))
 
@@ -180,7 +228,7 @@ def record(store: Store, state: State, reading: Reading, checked: Check, *, by: 
         if result is None or not (result.values or result.composition or result.status in ("failed", "void")):
             continue
         candidate = state.space.design_candidate(result.design)
-        label = result.label or f"{sha256[:6]}-{row.number}"
+        label = result.label or f"{sha256[:6]}-{result.first_row or row.number}"
         sample = samples.get(label) or new_sample(state, label, candidate, {s.recommendation for s in samples.values()})
         if sample not in state.samples:
             samples[label], candidates[candidate.id] = sample, candidate
@@ -189,11 +237,16 @@ def record(store: Store, state: State, reading: Reading, checked: Check, *, by: 
             statuses[sample.id] = {"status": result.status, "mode": result.failure_mode}
     if not measurements and not statuses:
         return None
+    sources = {sha256: Source(sha256, reading.name, reading.content)}
+    how: dict[str, Any] = {"fixes": list(reading.fixes.accepted)} if reading.fixes.accepted else {}
+    if reading.saved is not None:
+        how["mapping"] = {"name": reading.saved.name, "sha256": reading.saved.source.sha256}
+        sources[reading.saved.source.sha256] = reading.saved.source
     return store.append(
         state.name,
         RESULTS_RECORDED,
-        {"reading": reading.identity, "source": sha256, "name": reading.name, "statuses": statuses},
-        rows=[Source(sha256, reading.name, reading.content), *candidates.values(), *samples.values(), *measurements],
+        {"reading": reading.identity, "source": sha256, "name": reading.name, "statuses": statuses, **how},
+        rows=[*sources.values(), *candidates.values(), *samples.values(), *measurements],
         by=by,
         after=state.head.seq,
         unless={BATCH_RECOMMENDED, SPEC_REVISED, *RESULT_KINDS},

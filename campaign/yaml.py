@@ -21,6 +21,8 @@ from db.errors import InvalidInput, Problem
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_NODES = 50_000
+MAX_PROBLEMS = 200
+"""Reading stops at so many; they have one cause."""
 
 Path = tuple[str | int, ...]
 """Keys and list positions from the top of the document: `("objectives", 0, "unit")`."""
@@ -114,7 +116,7 @@ def plain(text: str) -> Any:
 
 
 class _TooBigError(Exception):
-    """Reading stops here; the problem is already noted."""
+    """Reading stops here; the problems are already noted."""
 
 
 @dataclass
@@ -198,6 +200,8 @@ class _Builder:
     def _refuse(self, event: yaml.Event, path: Path, what: str, fix: str) -> None:
         where = Document(self.name, None, {path: _position(event)}).where(path)
         self.problems.append(Problem(where, what, fix))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise _TooBigError
 
 
 class _Dumper(yaml.SafeDumper):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from lab_io.cells import Cell, Fault
 from lab_io.findings import CellError
 from lab_io.numbers import Decimal, Number, parse_number
 from lab_io.tables import cell_text
 from lab_io.words import fold, shown
-from lab_io.workbooks import Cell, Fault
 
 _ANSWERS = dict.fromkeys(("yes", "y", "true"), True) | dict.fromkeys(("no", "n", "false"), False)
 FIX = "write yes or no (true or false, 1 or 0), or leave the cell empty when nobody looked"

@@ -9,9 +9,10 @@ from enum import StrEnum
 
 from db.errors import Problem
 from lab_io.findings import CellError, Finding, Status
+from lab_io.headers import GROUP
 from lab_io.schema import ANSWERS, Expectation
 from lab_io.tables import RawTable
-from lab_io.units import convert, parse_unit, same_dimension, split_header
+from lab_io.units import convert, is_unit, parse_unit, same_dimension, split_header
 from lab_io.words import choices, fold, lookalike, nearest, script, shown
 
 
@@ -28,6 +29,8 @@ class Kind(StrEnum):
     STATUS = "status"
     FAILURE_MODE = "failure_mode"
     REPLICATE = "replicate"
+    REPLICATE_OF = "replicate_of"
+    ROLE = "role"
     EXTRA = "condition"
     NAME = "metric name"
     VALUE = "value"
@@ -45,6 +48,8 @@ _WORDS = {
     Kind.STATUS: "status,state,outcome",
     Kind.FAILURE_MODE: "failure mode,failure,failure reason",
     Kind.REPLICATE: "replicate,rep,repeat,replicate no",
+    Kind.REPLICATE_OF: "replicate of,repeat of",
+    Kind.ROLE: "role,sample role,sample type",
     Kind.NAME: "metric,quantity,property",
     Kind.VALUE: "value",
     Kind.UNIT: "unit,units",
@@ -55,7 +60,13 @@ _WORDS = {
 _EXTRAS = {
     "operator": "operator",
     "batch": "batch",
+    "batch id": "batch",
     "instrument": "instrument",
+    "instrument id": "instrument",
+    "method": "method",
+    "protocol": "protocol",
+    "protocol version": "protocol",
+    "date made": "made_at",
     "measured at": "measured_at",
     "date measured": "measured_at",
     "measurement date": "measured_at",
@@ -70,6 +81,11 @@ _METHOD = re.compile(
     re.IGNORECASE,
 )
 """What brackets behind an element say when it was measured: `Ni (ICP)`, `Ni (EDX, at.%)`."""
+_MEASURED = re.compile(r"\b(icp|eds|edx|xrf|xps|wds|epma|measured)\b", re.IGNORECASE)
+_KEEP = re.compile(r"keep(?: (?P<name>\S.{0,59}))?", re.IGNORECASE)
+"""In a mapping: a column that is kept with the measurements, under its own name or another one."""
+FEW = 6
+"""More columns than these that are not read make one remark."""
 _TIDY_ONLY = (Kind.VALUE, Kind.UNIT, Kind.QUALIFIER)
 
 
@@ -121,7 +137,7 @@ def read_layout(table: RawTable, expect: Expectation, mapping: Mapping[str, str]
     for index, header in enumerate(table.header):
         if not header:
             continue
-        kind, name, unit = names.find(mapping.get(header, header)) or (None, "", None)
+        kind, name, unit = names.mapped(header, mapping) or (None, "", None)
         if header in mapping and unit is None:
             unit = split_header(header)[1]
             unit = method["unit"] if unit and (method := _METHOD.fullmatch(unit)) else unit
@@ -169,6 +185,19 @@ class _Names:
 
     def find(self, header: str) -> tuple[Kind, str, str | None] | None:
         """Kind, name and unit text of a column name, or None when nobody knows it."""
+        if found := self._plain(header):
+            return found
+        group, sign, leaf = header.rpartition(GROUP)
+        if not sign or not (found := self._plain(leaf)):
+            return None
+        above, unit = split_header(group)
+        kind, name, own = found
+        if kind is Kind.ELEMENT and _MEASURED.search(above):
+            kind = Kind.MEASURED
+        return kind, name, own or (unit if unit and is_unit(unit) else None)
+
+    def _plain(self, header: str) -> tuple[Kind, str, str | None] | None:
+        """The same of a name in one row."""
         for text, unit in ((header, None), split_header(header)):
             if text in self.exact:
                 if unit and (method := _METHOD.fullmatch(unit)):
@@ -183,6 +212,12 @@ class _Names:
             if fold(text).startswith(("predicted ", "planned cost")):  # columns of our own worksheets
                 return Kind.IGNORED, "", None
         return None
+
+    def mapped(self, header: str, mapping: Mapping[str, str]) -> tuple[Kind, str, str | None] | None:
+        """The same of a column of the file, as a mapping has it."""
+        if header in mapping and (kept := _KEEP.fullmatch(mapping[header])):
+            return Kind.EXTRA, kept["name"] or header, None
+        return self.find(mapping.get(header, header))
 
     def wanted(self) -> list[str]:
         """Names of fractions, metrics and design columns."""
@@ -207,8 +242,8 @@ def _check_answers(
     for header, ours in mapping.items():
         if header not in table.header:
             _fatal(layout, "mapping", f"the table has no column {shown(header)}", choices(header, table.header))
-        elif names.find(ours) is None:
-            known = [*names.wanted(), "sample_id", "formula", "status", "ignore"]
+        elif names.mapped(header, mapping) is None:
+            known = [*names.wanted(), "sample_id", "formula", "status", "keep", "ignore"]
             _fatal(layout, "mapping", f"{shown(header)} is mapped to the unknown {shown(ours)}", choices(ours, known))
     for column, unit in units.items():
         if column not in table.header and not any((n := names.find(h)) and n[1] == column for h in table.header):
@@ -267,15 +302,15 @@ def _check_units(table: RawTable, expect: Expectation, layout: Layout) -> None:
                 parse_unit(heading.unit)
                 fix = "give the spec the unit, or take it out of the header"
                 raise CellError(f"the spec has no unit for {heading.name}, the table says {heading.unit}", fix)
-            if fraction and same_dimension(heading.unit, "wt%"):
-                raise CellError("weight percent is not a fraction of atoms", "convert the columns to at.%")
-            convert(1.0, heading.unit, target)
+            if not (fraction and same_dimension(heading.unit, "wt%")):
+                convert(1.0, heading.unit, target)
         except CellError as error:
             layout.doubts[heading.index] = error.at(where)
 
 
 def _check_unread(table: RawTable, names: _Names, unread: list[tuple[int, str]], layout: Layout) -> None:
     """Columns that nobody knows: a notice, or a question when a wanted column is missing and the name is close."""
+    strange: list[Problem] = []
     missing = [n for n in names.wanted() if n not in {h.name for h in layout.headings if h.kind is not Kind.MEASURED}]
     for index, header in unread:
         where = table.where(table.header_row, index)
@@ -287,7 +322,12 @@ def _check_unread(table: RawTable, names: _Names, unread: list[tuple[int, str]],
             what = f"{shown(header)} is not a column that is read, and there is no column {meant}"
             _fatal(layout, where, what, f"did you mean {meant}? Rename the column, or map it", Status.QUESTION)
         else:
-            layout.notices.append(Problem(where, f"the column {shown(header)} is not read", "map it if it should be"))
+            strange.append(Problem(where, f"the column {shown(header)} is not read", "map it if it should be"))
+    if len(strange) > FEW:
+        some = ", ".join(shown(header) for _, header in unread[:FEW])
+        what = f"{len(strange)} columns are not read: {some}, ..."
+        strange = [Problem(f"{table.name}, row {table.header_row}", what, "map those that should be")]
+    layout.notices += strange
 
 
 def _check_needed(table: RawTable, expect: Expectation, layout: Layout) -> None:

@@ -31,7 +31,7 @@ def read_text(content: bytes) -> tuple[str, list[list[str]]]:
     if text.lstrip()[:200].casefold().startswith(("<html", "<!doctype html", "<table")):
         raise CellError("the file is a web page", "open it in a spreadsheet program and save it as .xlsx or .csv")
     if _BINARY.search(text):
-        raise CellError("the file is not text", "send a table as .csv, .xlsx or .ods")
+        raise CellError("the file is not text", "send a table as .csv, .xlsx, .xls or .ods")
     first, _, rest = text.partition("\n")
     if stated := re.fullmatch(r"sep=([,;\t|])\s*", first):  # how Excel is told the separator
         return stated[1], _rows(rest, stated[1])

@@ -13,8 +13,10 @@ class Status(StrEnum):
     """What becomes of a row; ordered from light to heavy, so that the worst finding of a row decides."""
 
     ACCEPTED = "accepted"
+    FIXED = "fixed"
+    """Accepted with something changed, to which its owner consented."""
     SKIPPED = "skipped"
-    """On record already, or twice in the file: nothing is written."""
+    """On record already, twice in the file, or left out as its owner wished: nothing is written."""
     PENDING = "pending"
     """Nothing was measured yet: nothing is written."""
     QUESTION = "question"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lab_io.findings import CellError, Status
+from lab_io.fixes import offered
 from lab_io.words import normalise, shown
 
 Decimal = Literal[".", ","]
@@ -49,12 +50,13 @@ class Number:
     """Unit written in the cell, not yet checked."""
 
 
-def parse_number(text: str, *, decimal: Decimal) -> Number | None:
+def parse_number(text: str, *, decimal: Decimal, approximate: bool = False) -> Number | None:
     """Read one cell as a number.
 
     Args:
         text: the cell.
         decimal: the decimal sign of the file; the other sign may group thousands only where that is certain.
+        approximate: whether `~270` is 270.
 
     Returns:
         The number, or None for an empty cell and its spellings (`n.d.`, `NA`, `-`).
@@ -68,8 +70,8 @@ def parse_number(text: str, *, decimal: Decimal) -> Number | None:
     found = _NUMBER.fullmatch(text) if len(text) <= MAX_NUMBER else None
     if not found or unicodedata.category((found["unit"] or "a")[0]) == "No":  # a superscript is not a unit
         raise _not_a_number(text)
-    if found["sign"] in ("~", "≈"):
-        fix = "write the value without the sign, with ± if you know how exact it is, or leave the cell empty"
+    if found["sign"] in ("~", "≈") and not approximate:
+        fix = f"write it without the sign, with ± if you know how exact it is, or {offered('approximate')}"
         raise CellError(f"{shown(text)} is an approximate value", fix, Status.QUESTION)
     value = _figures(found["value"], decimal, text)
     sd = _figures(found["sd"], decimal, text) if found["sd"] else None

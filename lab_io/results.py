@@ -1,23 +1,25 @@
-"""Tables of results, checked: every row accepted, skipped, pending, in question or rejected, with the cell and the fix.
+"""Tables of results, checked: every row accepted, fixed by consent, skipped, pending, asked about or rejected.
 
 Nothing is repaired in silence, nothing is written: the caller records `Check.results` when `Check.ok`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from db.errors import Problem
+from lab_io.cells import address
 from lab_io.columns import Layout, read_layout
+from lab_io.consistency import check_consistent
+from lab_io.filtering import Wanted, missing_columns, unwanted
 from lab_io.findings import CellError, Finding, Status
-from lab_io.numbers import detect_decimal
+from lab_io.fixes import NO_FIXES, Fixes
+from lab_io.numbers import Decimal, detect_decimal
+from lab_io.outliers import outliers
 from lab_io.plausible import check_plausible
+from lab_io.repeats import Repeats
 from lab_io.rows import Draft, Reader
 from lab_io.schema import Check, CheckedRow, Column, Expectation, Metric, Result, Value
-from lab_io.tables import RawTable, address
-from lab_io.words import answer
+from lab_io.tables import RawTable
 
 __all__ = ["Check", "CheckedRow", "Column", "Expectation", "Metric", "Result", "Value", "check_results"]
 
@@ -28,6 +30,8 @@ def check_results(
     mapping: Mapping[str, str] | None = None,
     *,
     units: Mapping[str, str] | None = None,
+    fixes: Fixes = NO_FIXES,
+    where: Mapping[str, Wanted] | None = None,
 ) -> Check:
     """Check a table of results against what a campaign expects of it.
 
@@ -38,25 +42,50 @@ def check_results(
         table: as `read_table` gave it.
         expect: names, units, known samples, and what is on record.
         mapping: column name in the file -> our name: sample_id, formula, status, a fraction, a metric, `measured Ni`,
-            `ignore`.
+            `keep` (with the measurements), `ignore`.
         units: column name in the file, or our name -> unit; answers a question, and wins over the header.
+        fixes: what its owner consents to.
+        where: column name in the file -> what its cells must be; other rows are skipped.
 
     Returns:
         Every row with its status and result. When the header cannot be understood no row is read, and all of them
         carry the status of that.
     """
     layout = read_layout(table, expect, mapping or {}, units or {})
+    layout.notices += table.remarks
+    layout.fatal += [error.at("where") for error in missing_columns(table, where or {})]
     if not layout.fatal:
-        layout.fatal += _decimal_problem(table, reader := Reader(table, expect, layout))
+        reader = Reader(table, expect, layout, fixes)
+        layout.fatal += _decimal_problem(table, reader)
     if layout.fatal:
         return _unread(table, expect, layout)
-    drafts = [reader.read(row) for row in table.rows]
-    check_plausible(reader, drafts)
-    kept = _Kept(expect, table)
-    rows = tuple(kept.checked(draft) for draft in drafts)
-    told = {r.result.label for r in rows if r.result is not None and r.result.status != "pending"}
-    still = sorted(expect.pending - told - kept.on_record)
-    return Check(rows, tuple(reader.doubts.values()), tuple(layout.notices), tuple(still))
+    drafts = []
+    for row in table.rows:
+        told = unwanted(table, row, where, reader.decimal) if where and row.kind in ("data", "merged") else None
+        drafts.append(Draft(row, left_out=told) if told else reader.read(row))
+    read = [draft for draft in drafts if draft.left_out is None]
+    check_plausible(reader, read)
+    check_consistent(reader, read)
+    layout.notices += outliers(reader, read)
+    repeats = Repeats(expect, table, fixes)
+    rows = tuple(_left_out(repeats.checked(draft), fixes) for draft in drafts)
+    told_of = {r.result.label for r in rows if r.result is not None and r.result.status != "pending"}
+    still = sorted(expect.pending - told_of - repeats.on_record)
+    asked = [f for f in reader.doubts.values() if _LEFT_OUT[f.status] not in fixes]
+    layout.notices += [f.problem for f in reader.doubts.values() if f not in asked]
+    return Check(rows, tuple(asked), tuple(layout.notices), tuple(still))
+
+
+_LEFT_OUT = {Status.QUESTION: "leave-out-questions", Status.REJECTED: "leave-out-rejected"}
+"""Verdict -> the fix that leaves such rows out."""
+
+
+def _left_out(row: CheckedRow, fixes: Fixes) -> CheckedRow:
+    """The row, skipped with its reason where its owner consents to do without it."""
+    if _LEFT_OUT.get(row.status) not in fixes.accepted:
+        return row
+    why = "; ".join(f"{p.where}: {p.what}" for p in row.problems) or "see what is said of its column"
+    return CheckedRow(row.number, Status.SKIPPED, notes=(f"left out by consent: {why}",))
 
 
 def _decimal_problem(table: RawTable, reader: Reader) -> list[Finding]:
@@ -70,7 +99,9 @@ def _decimal_problem(table: RawTable, reader: Reader) -> list[Finding]:
         if isinstance(cell := row.cells[column], str) and cell
     }
     try:
-        reader.decimal = detect_decimal(texts, hint="," if table.separator == ";" else None)
+        stated = reader.fixes.value("decimal")
+        hint: Decimal | None = "," if stated == "," or (table.separator == ";" and not stated) else "."
+        reader.decimal = detect_decimal(texts, hint=hint if stated or table.separator == ";" else None)
     except CellError as error:
         return [error.at(table.name)]
     return []
@@ -83,110 +114,3 @@ def _unread(table: RawTable, expect: Expectation, layout: Layout) -> Check:
     rows = tuple(CheckedRow(row.number, status) for row in table.rows)
     findings = (*layout.fatal, *layout.doubts.values())
     return Check(rows, findings, tuple(layout.notices), tuple(sorted(expect.pending)))
-
-
-@dataclass
-class _Kept:
-    """What is on record and what earlier rows of the file said, to tell repetition from contradiction."""
-
-    expect: Expectation
-    table: RawTable
-
-    def __post_init__(self) -> None:
-        self.seen: dict[tuple[str, str, str | None], Value] = {}
-        self.compositions = dict(self.expect.compositions)
-        """By sample, of the record and of earlier rows."""
-        self.outcomes: dict[str, tuple[str, int]] = {}
-        self.on_record: set[str] = set()
-        """Labels of rows that say nothing new."""
-
-    def checked(self, draft: Draft) -> CheckedRow:
-        """The row with what became of it."""
-        problems = [f.problem for f in draft.findings]
-        if draft.verdict is not Status.ACCEPTED:
-            return CheckedRow(draft.row.number, draft.verdict, tuple(problems))
-        questions = self._outcome_questions(draft)
-        fresh = {}
-        for metric, value in draft.values.items():
-            question, is_new = self._compared(draft, metric, value)
-            questions += question
-            if is_new:
-                fresh[metric] = value
-        composition = draft.composition
-        if composition and (known := self.compositions.setdefault(draft.key, composition)) is not composition:
-            if not _same(composition, known):
-                questions.append(self._composition_question(draft, known))
-            composition = None
-        if questions:
-            return CheckedRow(draft.row.number, Status.QUESTION, tuple(questions))
-        said = bool(draft.values or draft.composition) or draft.status in ("failed", "void")
-        news = bool(fresh or composition) or (draft.status in ("failed", "void") and not self._already_closed(draft))
-        if said and not news:
-            self.on_record.add(draft.key)
-            return CheckedRow(draft.row.number, Status.SKIPPED)
-        self.outcomes.setdefault(draft.key, (draft.status, draft.row.number))
-        result = Result(
-            draft.label,
-            draft.design,
-            composition,
-            fresh,
-            draft.status,
-            draft.failure_mode,
-            draft.replicate,
-            draft.conditions,
-        )
-        return CheckedRow(draft.row.number, Status.ACCEPTED if said else Status.PENDING, (), result)
-
-    def _compared(self, draft: Draft, metric: str, value: Value) -> tuple[list[Problem], bool]:
-        """A question when something else is known, and whether the value is new."""
-        key = (draft.key, metric, draft.replicate)
-        where = self.table.place(value.cell)
-        name = draft.label or "this composition"
-        if (known := self.expect.recorded.get(key)) is not None:
-            if _equal(value.value, value.qualifier, *known):
-                return [], False
-            recorded = answer(known[0] or 0) if value.boolean else _shown(*known)
-            what = f"{metric} of {name} is on record as {recorded}, the table says {value.text}"
-            fix = "number a further measurement in a column replicate; if the old one is wrong, `siteloop amend` it"
-            return [Problem(where, what, fix)], False
-        if (first := self.seen.setdefault(key, value)) is not value:
-            if _equal(value.value, value.qualifier, first.value, first.qualifier):
-                return [], False
-            what = f"{metric} of {name} is {value.text} here and {first.text} in {first.cell}"
-            return [Problem(where, what, "remove one, or number them in a column replicate")], False
-        return [], True
-
-    def _composition_question(self, draft: Draft, known: Mapping[str, float]) -> Problem:
-        told = ", ".join(f"{element} {fraction:.4g}" for element, fraction in known.items())
-        what = f"{draft.label or 'this composition'} was already measured as {told}, the row says otherwise"
-        return Problem(f"{self.table.name}, row {draft.row.number}", what, "keep one of the two measured compositions")
-
-    def _already_closed(self, draft: Draft) -> bool:
-        earlier = self.outcomes.get(draft.key, (None, 0))[0]
-        return draft.status in (self.expect.closed.get(draft.key), earlier)
-
-    def _outcome_questions(self, draft: Draft) -> list[Problem]:
-        """A sample that failed has no values, in the same table or on record."""
-        where = f"{self.table.name}, row {draft.row.number}"
-        closed = self.expect.closed.get(draft.key)
-        if closed and draft.status not in ("pending", closed):
-            what = f"{draft.label} is on record as {closed}, the row says {draft.status}"
-            return [Problem(where, what, "give a repeated sample a label of its own")]
-        earlier, row = self.outcomes.get(draft.key, (draft.status, 0))
-        if {earlier, draft.status} == {"ok", "failed"} and draft.replicate is None:
-            what = f"{draft.label or 'this composition'} is {draft.status} here and {earlier} in row {row}"
-            return [Problem(where, what, "keep one of the two rows, or number them in a column replicate")]
-        return []
-
-
-def _equal(value: float, qualifier: str, other: float | None, others: str) -> bool:
-    return qualifier == others and other is not None and math.isclose(value, other, rel_tol=1e-9, abs_tol=1e-12)
-
-
-def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    names = {*one, *other}
-    return all(math.isclose(one.get(n, 0.0), other.get(n, 0.0), abs_tol=1e-6) for n in names)
-
-
-def _shown(value: float | None, qualifier: str) -> str:
-    return f"{'' if qualifier == '=' else qualifier}{'nothing' if value is None else f'{value:g}'}"

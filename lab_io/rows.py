@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass, field, replace
 
 from db.errors import Problem
 from db.records import Design
 from lab_io.answers import parse_answer
+from lab_io.cells import Cell, Fault, address, blank, cell_text
 from lab_io.columns import NUMERIC, Heading, Kind, Layout
-from lab_io.compositions import normalised, parse_formula
+from lab_io.compositions import parse_formula
 from lab_io.findings import CellError, Finding, Status, worst
+from lab_io.fixes import Fixes
+from lab_io.fractions import check_measured, read_fractions
 from lab_io.numbers import Decimal, Number, parse_number
 from lab_io.samples import SAME_NUMBER, Samples, check_label, target_key
 from lab_io.schema import ANSWERS, Expectation, State, Value
-from lab_io.tables import RawTable, Row, address, blank, cell_text
+from lab_io.tables import RawTable, Row
 from lab_io.units import convert, convert_sd
 from lab_io.words import choices, fold, shown
-from lab_io.workbooks import Cell, Fault
 
 _STATES: dict[str, State] = {
     **dict.fromkeys(("ok", "done", "measured", "good", "success"), "ok"),
@@ -26,6 +28,7 @@ _STATES: dict[str, State] = {
     **dict.fromkeys(("void", "invalid", "discarded", "excluded"), "void"),
     **dict.fromkeys(("pending", "planned", "todo", "open", "made"), "pending"),
 }
+_ROLES = ("candidate", "replicate", "control", "blank", "incumbent")
 _NOTHING = {"", "-", "–", "—", "n.d.", "na", "n/a", "none"}
 
 
@@ -45,6 +48,12 @@ class Draft:
     failure_mode: str | None = None
     replicate: str | None = None
     conditions: dict[str, str] = field(default_factory=dict)
+    fixes: list[str] = field(default_factory=list)
+    """What was changed by consent."""
+    left_out: str | None = None
+    """Why the row says nothing for the campaign, though nothing is wrong with it."""
+    apart: str = ""
+    """Tells the samples of equal targets apart, where rows without a label are samples of their own."""
 
     @property
     def verdict(self) -> Status:
@@ -54,7 +63,7 @@ class Draft:
     @property
     def key(self) -> str:
         """Which sample the row is about, also when it has no label."""
-        return self.label if self.label is not None else f"\0{target_key(self.design)}"
+        return self.label if self.label is not None else f"\0{target_key(self.design)}{self.apart}"
 
 
 class Reader:
@@ -64,12 +73,14 @@ class Reader:
         table: the table.
         expect: what the campaign knows.
         layout: what the columns are.
+        fixes: what the table's owner consents to.
     """
 
-    def __init__(self, table: RawTable, expect: Expectation, layout: Layout) -> None:
+    def __init__(self, table: RawTable, expect: Expectation, layout: Layout, fixes: Fixes) -> None:
         self.table = table
         self.expect = expect
         self.layout = layout
+        self.fixes = fixes
         self.decimal: Decimal = "."
         """The decimal sign of the file."""
         self.doubts = {(index, finding.problem.what): finding for index, finding in layout.doubts.items()}
@@ -83,22 +94,47 @@ class Reader:
     def read(self, row: Row) -> Draft:
         """Everything that one row says, and all that is wrong with it."""
         draft = Draft(row)
-        if row.finding is not None:
-            draft.findings.append(row.finding)
+        if row.finding is not None and self._set_aside(draft, row.finding):
+            return draft
+        role = fold(self._text(draft, self.layout.one(Kind.ROLE)))
+        if role and role not in _ROLES:
+            fix = choices(role, _ROLES)
+            self.note(draft, self.layout.one(Kind.ROLE), CellError(f"{shown(role)} is not a role", fix))
+        if role == "blank":
+            draft.left_out = "a blank: kept with the file, and no sample of the campaign"
             return draft
         self._read_sample(draft, self._target(draft))
-        draft.composition = self._fractions(draft, self.layout.of(Kind.MEASURED))
+        draft.composition = read_fractions(self, draft, self.layout.of(Kind.MEASURED))
+        check_measured(self, draft)
         named, heading = self.layout.one(Kind.NAME), self.layout.one(Kind.VALUE)
         if named and heading:
             self._read_tidy(draft, named, heading)
         else:
             self._read_wide(draft)
         self._read_status(draft)
-        draft.replicate = self._text(draft, self.layout.one(Kind.REPLICATE)) or None
+        draft.replicate = self._text(draft, self.layout.one(Kind.REPLICATE)) or draft.replicate
+        if role:
+            draft.conditions["role"] = role
         for name, extra in self.layout.of(Kind.EXTRA).items():
             if text := self._text(draft, extra):
                 draft.conditions[name] = text
         return draft
+
+    def _set_aside(self, draft: Draft, finding: Finding) -> bool:
+        """Whether a row that may be no data is not read, by consent or because it is asked about."""
+        kind, cells = draft.row.kind, draft.row.filled
+        if f"drop-{kind.removesuffix('s')}s" in self.fixes or (kind == "hidden" and "drop-hidden" in self.fixes):
+            draft.left_out = f"left out by consent: {finding.problem.what}"
+        elif kind == "hidden" and "read-hidden" in self.fixes:
+            draft.fixes.append("read-hidden: the row is hidden")
+            return False
+        elif kind == "merged" and "fill-merged" in self.fixes:
+            draft.row = replace(draft.row, cells=cells)
+            draft.fixes.append(f"fill-merged: {finding.problem.what}")
+            return False
+        else:
+            draft.findings.append(finding)
+        return True
 
     def ask(self, draft: Draft, index: int, what: str, fix: str) -> None:
         """Put a row in question for a reason that is said once for its column."""
@@ -112,22 +148,25 @@ class Reader:
             return False
         return heading.kind in NUMERIC or (heading.kind is Kind.DESIGN and heading.name not in self._categories)
 
-    def _note(self, draft: Draft, heading: Heading | None, error: CellError) -> None:
+    def note(self, draft: Draft, heading: Heading | None, error: CellError) -> None:
         """Keep what is wrong with a cell, or with the row where there is no such column."""
         row = draft.row.number
         where = self.table.where(row, heading.index) if heading else f"{self.table.name}, row {row}"
         draft.findings.append(error.at(where))
 
-    def _number(self, draft: Draft, heading: Heading) -> Number | None:
+    def number(self, draft: Draft, heading: Heading) -> Number | None:
         """The number in a cell; None when it is empty, or cannot be read, which is then noted."""
         cell = draft.row.cells[heading.index]
         if heading.index in self.layout.doubts and not blank(cell):
             draft.marks.append(self.layout.doubts[heading.index].status)
             return None
         try:
-            return _as_number(cell, self.decimal)
+            number = _as_number(cell, self.decimal, "approximate" in self.fixes)
+            if isinstance(cell, str) and cell.strip().startswith(("~", "≈")):
+                draft.fixes.append(f"approximate: {cell.strip()} in {address(draft.row.number, heading.index)}")
+            return number
         except CellError as error:
-            self._note(draft, heading, error)
+            self.note(draft, heading, error)
             return None
 
     def _text(self, draft: Draft, heading: Heading | None) -> str:
@@ -136,70 +175,55 @@ class Reader:
             return ""
         cell = draft.row.cells[heading.index]
         if isinstance(cell, Fault):
-            self._note(draft, heading, _fault(cell))
+            self.note(draft, heading, _fault(cell))
             return ""
         return cell_text(cell)
 
-    def _fractions(self, draft: Draft, headings: Mapping[str, Heading]) -> dict[str, float] | None:
-        """Fractions in the order of the spec, zeros left out; None when all cells are empty or any is wrong."""
-        before = draft.findings + draft.marks
-        numbers = {e: n for e, h in headings.items() if (n := self._number(draft, h)) is not None}
-        fractions, bare = {}, True
-        for element, number in numbers.items():
-            unit = number.unit or headings[element].unit
-            bare = bare and not unit
-            try:
-                if number.qualifier != "=":
-                    raise CellError("a fraction cannot be a limit", "write the fraction, or 0")
-                fractions[element] = convert(number.value, unit or "", "")
-            except CellError as error:
-                self._note(draft, headings[element], error)
-        if not numbers or draft.findings + draft.marks != before:
-            return None
-        first, heading = next(iter(numbers)), headings[next(iter(numbers))]
-        if bare and 95 <= sum(fractions.values()) <= 105:
-            what = (
-                f"the fractions add up to 100: percent, but {shown(self.table.header[heading.index])} does not say so"
-            )
-            fix = f"write the unit in each header, {first} (at.%), or answer --unit '{first}=at.%' for each of them"
-            self.ask(draft, heading.index, what, fix)
-            return None
-        try:
-            found = normalised(fractions)
-            return {element: found[element] for element in self.expect.elements if element in found}
-        except CellError as error:
-            self._note(draft, heading, error)
-            return None
-
     def _target(self, draft: Draft) -> Design:
         """The design that the row states, as far as it does."""
-        fractions = self._fractions(draft, self.layout.of(Kind.ELEMENT))
+        fractions = read_fractions(self, draft, self.layout.of(Kind.ELEMENT))
         formula = self.layout.one(Kind.FORMULA)
         if self.expect.elements and (text := self._text(draft, formula)):
             try:
-                parsed = parse_formula(text, self.expect.elements)
+                parsed = self._formula(draft, text)
                 if fractions and self._samples.fractions_differ(parsed, fractions):
                     raise CellError(f"{shown(text)} is not what the fraction columns say", "correct one of the two")
                 fractions = fractions or parsed
             except CellError as error:
-                self._note(draft, formula, error)
+                self.note(draft, formula, error)
         stated: dict[str, float | str] = dict(fractions or {})
         for name, heading in self.layout.of(Kind.DESIGN).items():
             if not self.numeric(heading):
                 if text := self._text(draft, heading):
                     stated[name] = text
                     if (allowed := self._categories[name]) and text not in allowed:
-                        self._note(draft, heading, CellError(f"{shown(text)} is no {name}", choices(text, allowed)))
-            elif (number := self._number(draft, heading)) is not None:
+                        self.note(draft, heading, CellError(f"{shown(text)} is no {name}", choices(text, allowed)))
+            elif (number := self.number(draft, heading)) is not None:
                 value = self._converted(draft, heading, name, number, number.unit or heading.unit)
                 if value is not None:
                     stated[name] = value.value
         return stated
 
+    def _formula(self, draft: Draft, text: str) -> dict[str, float]:
+        """The fractions of a formula, with what consent makes of it."""
+        elements, ignored = self.expect.elements, self.fixes.ignored
+        try:
+            parsed = parse_formula(text, elements, ignored)
+        except CellError as error:
+            if error.status is not Status.QUESTION or "renormalise" not in self.fixes:
+                raise
+            parsed = parse_formula(text, elements, ignored, loose=True)
+            draft.fixes.append(f"renormalise: {error.what}")
+        if passed := [e for e in ignored if e not in elements and re.search(rf"{e}(?![a-z])", text)]:
+            draft.fixes.append(f"ignore={','.join(passed)}: {shown(text)}")
+        return parsed
+
     def _read_sample(self, draft: Draft, stated: Design) -> None:
         """Tie the row to a sample."""
         heading = self.layout.one(Kind.LABEL)
         text = self._text(draft, heading)
+        if heading and (original := self._text(draft, self.layout.one(Kind.REPLICATE_OF))):
+            draft.replicate, text = text or None, original
         known = text in self.expect.labels
         if draft.verdict is not Status.ACCEPTED and not known:
             return  # whatever is missing may be what is already complained about
@@ -208,14 +232,14 @@ class Reader:
                 check_label(draft.row.cells[heading.index], text, known=known)
             draft.label, draft.design = self._samples.find(text, stated)
         except CellError as error:
-            self._note(draft, heading, error)
+            self.note(draft, heading, error)
 
     def _read_wide(self, draft: Draft) -> None:
         deviations = self.layout.of(Kind.SD)
         for metric, heading in self.layout.of(Kind.METRIC).items():
             if metric in self._answers:
                 self._add_answer(draft, heading, metric)
-            elif (number := self._number(draft, heading)) is not None:
+            elif (number := self.number(draft, heading)) is not None:
                 unit = number.unit or heading.unit
                 self._add_value(draft, heading, deviations.get(metric), metric, number, unit)
 
@@ -227,19 +251,19 @@ class Reader:
             told = [t for kind in beside if (t := self._text(draft, self.layout.one(kind)))]
             if wrong := [t for t in told if fold(t) not in (ANSWERS, "=")]:
                 what = f"{metric} is yes or no, and {shown(wrong[0])} stands beside it"
-                self._note(draft, heading, CellError(what, "leave that cell empty"))
+                self.note(draft, heading, CellError(what, "leave that cell empty"))
             self._add_answer(draft, heading, metric)
             return
-        number = self._number(draft, heading)
+        number = self.number(draft, heading)
         if metric is None and (text or number):
             what = f"{shown(text)} is not a metric" if text else "the value has no metric"
-            self._note(draft, named, CellError(what, choices(text, self._metrics.values())))
+            self.note(draft, named, CellError(what, choices(text, self._metrics.values())))
         if number is None or metric is None:
             return
         qualifier = self._text(draft, self.layout.one(Kind.QUALIFIER)) or number.qualifier
         if qualifier not in ("=", "<", ">") or number.qualifier not in ("=", qualifier):
             what = f"{shown(qualifier)} is not the qualifier of this value"
-            self._note(draft, heading, CellError(what, "use one of =, <, >"))
+            self.note(draft, heading, CellError(what, "use one of =, <, >"))
             return
         unit = number.unit or self._text(draft, self.layout.one(Kind.UNIT)) or heading.unit
         number = replace(number, qualifier=qualifier)
@@ -250,7 +274,7 @@ class Reader:
     ) -> None:
         """Keep a value, with the standard deviation of its own column when there is one."""
         value = self._converted(draft, heading, metric, number, unit)
-        deviation = self._number(draft, spread) if spread else None
+        deviation = self.number(draft, spread) if spread else None
         if value is None:
             return
         if deviation is not None and spread is not None:
@@ -262,7 +286,7 @@ class Reader:
                     raise CellError("another standard deviation stands behind ±", "give it once")
                 value = replace(value, sd=sd)
             except CellError as error:
-                self._note(draft, spread, error)
+                self.note(draft, spread, error)
         draft.values[metric] = value
 
     def _add_answer(self, draft: Draft, heading: Heading, metric: str) -> None:
@@ -274,7 +298,7 @@ class Reader:
         try:
             answered = parse_answer(cell, self.decimal)
         except CellError as error:
-            self._note(draft, heading, error)
+            self.note(draft, heading, error)
             return
         if answered is not None:
             place = address(draft.row.number, heading.index)
@@ -296,7 +320,7 @@ class Reader:
             if not math.isfinite(value):
                 raise CellError(f"{number.value:g} {unit} is not finite in {wanted}", "check the number and its unit")
         except CellError as error:
-            self._note(draft, heading, error)
+            self.note(draft, heading, error)
             return None
         cell = address(draft.row.number, heading.index)
         text, other = cell_text(draft.row.cells[heading.index]), unit is not None and unit != wanted
@@ -310,25 +334,23 @@ class Reader:
         draft.failure_mode = None if reason.casefold() in _NOTHING else reason
         if stated not in _NOTHING and stated not in _STATES:
             known = ("ok", "failed", "void", "pending")
-            self._note(draft, heading, CellError(f"{shown(stated)} is not a status", choices(stated, known)))
+            self.note(draft, heading, CellError(f"{shown(stated)} is not a status", choices(stated, known)))
             return
         draft.status = _STATES.get(stated, "ok")
         if draft.status == "ok" and not draft.values and not draft.composition:
             draft.status = "pending"
         if draft.failure_mode and draft.status in ("ok", "pending"):
             what = f"there is a failure mode, and the status is {draft.status}"
-            self._note(draft, heading or mode, CellError(what, "write the status failed or void", Status.QUESTION))
+            self.note(draft, heading or mode, CellError(what, "write the status failed or void", Status.QUESTION))
         elif draft.status in ("failed", "pending") and draft.values:
             fix = "clear the value, or write the status ok if the sample was measured"
-            self._note(
-                draft, heading, CellError(f"the sample is {draft.status}, and has a value", fix, Status.QUESTION)
-            )
+            self.note(draft, heading, CellError(f"the sample is {draft.status}, and has a value", fix, Status.QUESTION))
 
 
-def _as_number(cell: Cell, decimal: Decimal) -> Number | None:
+def _as_number(cell: Cell, decimal: Decimal, approximate: bool) -> Number | None:
     """A typed or written cell as a number, None when it is empty."""
     if isinstance(cell, str):
-        return parse_number(cell, decimal=decimal)
+        return parse_number(cell, decimal=decimal, approximate=approximate)
     if isinstance(cell, Fault):
         raise _fault(cell)
     if isinstance(cell, bool):

@@ -6,10 +6,10 @@ import datetime as dt
 import re
 
 from db.records import Design
+from lab_io.cells import Cell
 from lab_io.findings import CellError, Status
 from lab_io.schema import Expectation
 from lab_io.words import choices, count, shown
-from lab_io.workbooks import Cell
 
 SAME_FRACTION = 0.01
 """Fractions this close agree: a composition typed beside a known label may be rounded to two decimals."""
@@ -112,9 +112,23 @@ def check_label(cell: Cell, text: str, *, known: bool) -> None:
         raise CellError(f"{shown(text)} is a date, not a sample label", fix)
     if len(text) > 200 or not text.isprintable():
         raise CellError(f"{shown(text)} cannot be a sample label", "at most 200 printable characters")
+    if not known and (date := _serial(cell)):
+        fix = "if a spreadsheet made it from a label such as 1-2, type the label again, in a column formatted as text"
+        raise CellError(f"{shown(text)} may be a label that became the date {date}", fix, Status.QUESTION)
     if not known and isinstance(cell, str) and _SPREADSHEET_DATE.fullmatch(text):
         fix = "if a spreadsheet made it from a label such as 1-2, type the label again, in a column formatted as text"
         raise CellError(f"{shown(text)} may be a label that became a date", fix, Status.QUESTION)
+
+
+_SERIALS = range(36526, 54789)
+"""Days since 1900 of 2000 to 2049, as spreadsheets count them."""
+
+
+def _serial(cell: Cell) -> dt.date | None:
+    """The date that a whole number may stand for."""
+    if not isinstance(cell, float) or not cell.is_integer() or int(cell) not in _SERIALS:
+        return None
+    return dt.date(1899, 12, 30) + dt.timedelta(days=int(cell))
 
 
 def _skeleton(label: str) -> str:

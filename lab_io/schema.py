@@ -14,6 +14,8 @@ from lab_io.words import answer
 State = Literal["ok", "failed", "void", "pending"]
 ANSWERS = "yes/no"
 """In place of a unit, for what is yes or no."""
+_TAKEN = (Status.ACCEPTED, Status.FIXED)
+_DONE = (*_TAKEN, Status.SKIPPED, Status.PENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ class Metric:
     """Unit in the spec, to which values are converted; None for a bare number."""
     boolean: bool = False
     """Whether it is yes or no, read as 1 and 0; it has no unit then."""
+
+    current_density: float | None = None
+    """mA/cm^2 at which it is taken, as far as the spec says."""
 
     @property
     def heading_unit(self) -> str | None:
@@ -110,7 +115,9 @@ class Result:
     failure_mode: str | None = None
     replicate: str | None = None
     conditions: Mapping[str, str] = field(default_factory=dict)
-    """operator, batch, instrument, measured_at, notes: as far as the table has them."""
+    """operator, batch, instrument and the like, what a mapping keeps, and `fixes`: what was changed by consent."""
+    first_row: int = 0
+    """The first row of the table that is about the same sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,9 @@ class CheckedRow:
     problems: tuple[Problem, ...] = ()
     """Of this row alone; what concerns a whole column is said once, in `Check.table`."""
     result: Result | None = None
-    """For accepted rows, and for pending ones, which bring nothing."""
+    """For accepted and fixed rows, and for pending ones, which bring nothing."""
+    notes: tuple[str, ...] = ()
+    """What was changed by consent, or why the row is skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +150,7 @@ class Check:
     @property
     def ok(self) -> bool:
         """Whether nothing asks or is refused, so that all of it may be recorded."""
-        return not self.problems and not any(r.status in (Status.QUESTION, Status.REJECTED) for r in self.rows)
+        return not self.problems and all(r.status in _DONE for r in self.rows)
 
     @property
     def blank(self) -> bool:
@@ -155,9 +164,9 @@ class Check:
 
     @property
     def results(self) -> tuple[Result, ...]:
-        """Of all accepted rows, in the order of the table."""
-        return tuple(row.result for row in self.rows if row.result is not None and row.status is Status.ACCEPTED)
+        """Of all accepted and fixed rows, in the order of the table."""
+        return tuple(row.result for row in self.rows if row.result is not None and row.status in _TAKEN)
 
     def summary(self) -> dict[str, int]:
-        """Rows by status: `{"accepted": 18, "skipped": 0, "pending": 0, "question": 1, "rejected": 1}`."""
+        """Rows by status: `{"accepted": 17, "fixed": 1, "skipped": 0, "pending": 0, "question": 1, "rejected": 1}`."""
         return {str(status): sum(r.status is status for r in self.rows) for status in Status}

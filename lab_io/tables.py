@@ -6,21 +6,24 @@ data (averages, notes, hidden or merged rows, rows of another length) is marked 
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from db.errors import InvalidInput, Problem
+from lab_io.cells import Cell, Fault, address, blank, cell_text, trimmed
 from lab_io.delimited import read_text
 from lab_io.findings import CellError, Finding, Status
-from lab_io.units import is_unit
-from lab_io.words import count, normalise, shown
-from lab_io.workbooks import MAX_COLUMNS, MAX_ROWS, Cell, Fault, Sheet, read_workbook
+from lab_io.fixes import offered
+from lab_io.headers import header_problems, joined, units_row
+from lab_io.old_workbooks import SIGNATURE, read_old_workbook
+from lab_io.words import count, shown
+from lab_io.workbooks import MAX_ROWS, Sheet, read_workbook
+
+__all__ = ["ESCAPED", "MAX_BYTES", "Cell", "Fault", "RawTable", "Row", "address", "blank", "cell_text", "read_table"]
 
 MAX_BYTES = 20 << 20
-MAX_NAME = 200
-"""Longest column name."""
 MAX_TEXT = 10_000
 """Longest text in a cell."""
 
@@ -33,8 +36,8 @@ _AGGREGATE = re.compile(
     re.IGNORECASE,
 )
 _NOTE = re.compile(r"(notes?|remarks?|comments?|legend|source|anmerkung|\*|#(?!\w*[!?/])|†)", re.IGNORECASE)
-_LABEL = re.compile(r"\w*\d", re.ASCII)
-"""A word that ends in a digit, or a number."""
+
+RowKind = Literal["data", "averages", "note", "ragged", "hidden", "merged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,10 @@ class Row:
     """As many as the header has."""
     finding: Finding | None = None
     """Why the row may not be data."""
+    kind: RowKind = "data"
+    """What it looks like."""
+    filled: tuple[Cell, ...] = ()
+    """Of a merged row: its cells, each merged value in every cell of its range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ class RawTable:
     name: str
     """What the file is called; only used in messages."""
     format: str
-    """`csv`, `xlsx` or `ods`."""
+    """`csv`, `xlsx`, `xls` or `ods`."""
     sheet: str | None
     separator: str | None
     """Of a text table."""
@@ -65,6 +72,8 @@ class RawTable:
     units: tuple[str | None, ...]
     """From a row of units below the header; all None when there is none."""
     rows: tuple[Row, ...]
+    remarks: tuple[Problem, ...] = ()
+    """What is hidden, and worth knowing."""
 
     def where(self, row: int, column: int) -> str:
         """`results.csv, D4`, and `results.xlsx, batch!D4` in a workbook; row from 1, column from 0."""
@@ -75,41 +84,17 @@ class RawTable:
         return f"{self.name}, {f'{self.sheet}!' if self.sheet else ''}{cell}"
 
 
-def address(row: int, column: int) -> str:
-    """`D4` for row 4 (from 1) and column 3 (from 0)."""
-    letters = ""
-    column += 1
-    while column:
-        column, letter = divmod(column - 1, 26)
-        letters = chr(65 + letter) + letters
-    return f"{letters}{row}"
-
-
-def cell_text(cell: Cell) -> str:
-    """A cell as the text that a person would have typed: `12` for the number 12.0, ISO dates, `TRUE`."""
-    if isinstance(cell, bool):
-        return str(cell).upper()
-    if isinstance(cell, float):
-        return repr(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
-    if isinstance(cell, str):
-        return normalise(cell)
-    if isinstance(cell, Fault):
-        return cell.text
-    return cell.isoformat() if isinstance(cell, dt.date | dt.time) else str(cell)
-
-
-def blank(cell: Cell) -> bool:
-    """Whether nothing is written in a cell."""
-    return isinstance(cell, str) and not cell.strip()
-
-
-def read_table(content: bytes, name: str, *, sheet: str | None = None) -> RawTable:
+def read_table(
+    content: bytes, name: str, *, sheet: str | None = None, header_row: int | None = None, header_rows: int = 1
+) -> RawTable:
     """Read a table of results from the bytes of a file.
 
     Args:
-        content: CSV in any common dialect, XLSX or ODS; told apart by content, not by name.
+        content: CSV in any common dialect, XLSX, XLS or ODS; told apart by content, not by name.
         name: what to call the file in messages.
         sheet: sheet of a workbook; None takes the only visible one with cells that is not called `about`.
+        header_row: the row, from 1, in which the column names begin; None for the first that is not blank.
+        header_rows: how many rows they take.
 
     Raises:
         InvalidInput: the file is empty, too large, damaged or not a table, or its header cannot be used; all header
@@ -120,16 +105,16 @@ def read_table(content: bytes, name: str, *, sheet: str | None = None) -> RawTab
             raise CellError(f"the file has {len(content) / 2**20:.0f} MiB", f"split it: at most {MAX_BYTES >> 20} MiB")
         if not content.strip():
             raise CellError("the file is empty", "send a table with a header row and at least one row of data")
-        if content.startswith(b"\xd0\xcf\x11\xe0"):
-            what = "the file is an old .xls workbook, or one with a password; errors in its cells cannot be told apart"
-            raise CellError(what, "save it as .xlsx without a password, or as .csv")
-        if content.startswith(b"PK"):
-            kind, scan, grid = read_workbook(content, sheet)
-            return _table(RawTable(name, kind, scan.name, None, (), 0, (), ()), _unescaped(grid), scan)
+        if content.startswith((b"PK", SIGNATURE)):
+            read = read_old_workbook if content.startswith(SIGNATURE) else read_workbook
+            kind, scan, grid = read(content, sheet)
+            table = RawTable(name, kind, scan.name, None, (), 0, (), ())
+            return _table(table, _unescaped(grid), scan, header_row, header_rows)
         if sheet is not None:
             raise CellError("a text table has no sheets", f"leave out the sheet {shown(sheet)}")
         separator, lines = read_text(content)
-        return _table(RawTable(name, "csv", None, separator, (), 0, (), ()), _unescaped(lines), None)
+        table = RawTable(name, "csv", None, separator, (), 0, (), ())
+        return _table(table, _unescaped(lines), None, header_row, header_rows)
     except CellError as error:
         raise InvalidInput(error.at(name).problem) from None
 
@@ -139,18 +124,25 @@ def _unescaped(rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
     return [[c[1:] if isinstance(c, str) and c[:1] == "'" and c[1:2] in ESCAPED else c for c in r] for r in rows]
 
 
-def _table(table: RawTable, grid: list[list[Cell]], scan: Sheet | None) -> RawTable:
+def _table(
+    table: RawTable, grid: list[list[Cell]], scan: Sheet | None, header_row: int | None, header_rows: int
+) -> RawTable:
     filled = [i for i, row in enumerate(grid) if not all(blank(c) for c in row)]
     if not filled:
         raise CellError("the table is empty", "send a table with a header row and at least one row of data")
     if len(filled) > MAX_ROWS:
         raise CellError(f"the table has {len(filled):,} rows", f"split it: at most {count(MAX_ROWS, 'row')}")
-    top, data = filled[0], filled[1:]
-    header = _trimmed(grid[top])
-    table = replace(table, header=tuple(cell_text(c) for c in header), header_row=top + 1)
-    problems = _header_problems(table, header, [grid[i] for i in data])
+    top = filled[0] if header_row is None else header_row - 1
+    if top not in filled or top + header_rows > len(grid):
+        what = f"row {top + 1} was to hold column names, and is empty"
+        raise CellError(what, f"name the row with the column names, such as row {filled[0] + 1}")
+    data = [i for i in filled if i >= top + header_rows]
+    header = joined(grid, top, header_rows, scan.merged if scan else ())
+    last = top + header_rows
+    table = replace(table, header=tuple(cell_text(c) for c in header), header_row=last)
+    problems = header_problems(header, table.header, [grid[i] for i in data], last, table.where)
     units: tuple[str | None, ...] = (None,) * len(header)
-    if data and (row := _units_row(grid[data[0]], len(header))):
+    if data and (row := units_row(grid[data[0]], len(header))):
         units, data = row, data[1:]
     if not data:
         problems.append(Problem(table.name, "the table has a header but no rows of data", "add at least one row"))
@@ -163,55 +155,20 @@ def _table(table: RawTable, grid: list[list[Cell]], scan: Sheet | None) -> RawTa
     if problems:
         raise InvalidInput(problems)
     rows = (_row(table, grid, i, scan) for i in data)
-    return replace(table, units=units, rows=tuple(rows))
+    return replace(table, units=units, rows=tuple(rows), remarks=tuple(_hidden(table, scan)) if scan else ())
 
 
-def _trimmed(row: list[Cell]) -> list[Cell]:
-    """A row without the empty cells at its end."""
-    last = max((i for i, c in enumerate(row) if not blank(c)), default=-1)
-    return row[: last + 1]
-
-
-def _header_problems(table: RawTable, header: list[Cell], below: list[list[Cell]]) -> list[Problem]:
-    """What is wrong with the column names; raised at once where nothing else can be said."""
-    if len(header) > MAX_COLUMNS:
-        raise CellError(f"the table has {len(header):,} columns", f"at most {count(MAX_COLUMNS, 'column')}")
-    named = [cell_text(c) for c in header if not blank(c)]
-    if len(named) == 1 and max((len(_trimmed(r)) for r in below[:5]), default=0) > 1:
-        what = f"the first row holds only {shown(named[0])}: a title instead of column names"
-        raise CellError(what, "remove the rows above the column names")
-    if all(re.fullmatch(r"[+-]?[0-9.,]+([eE][+-]?[0-9]+)?", name) for name in named):
-        raise CellError("the first row holds numbers instead of column names", "add a row with the column names")
-    problems, seen = [], dict[str, int]()
-    for column, (cell, name) in enumerate(zip(header, table.header, strict=True)):
-        where = table.where(table.header_row, column)
-        if not isinstance(cell, str):
-            problems.append(Problem(where, f"the column name {shown(name)} is not text", "write a name"))
-        elif not name and any(not blank(c) for r in below for c in r[column : column + 1]):
-            problems.append(Problem(where, "a column with data has no name", "name the column, or remove it"))
-        elif len(name) > MAX_NAME:
-            problems.append(Problem(where, f"the column name has {len(name):,} characters", f"at most {MAX_NAME}"))
-        elif name and name in seen:
-            other = address(table.header_row, seen[name])
-            problems.append(Problem(where, f"the column name {shown(name)} is also in {other}", "rename one of them"))
-        seen.setdefault(name, column)
-    return problems
-
-
-def _units_row(row: list[Cell], width: int) -> tuple[str | None, ...] | None:
-    """The row below the header, if it holds units and nothing else.
-
-    A row of data must never be taken for units: `A` and `s1` may be samples, so one unit must be longer than a letter,
-    none may end like a label, and where the first cell is filled another one must be.
-    """
-    texts = [re.sub(r"^[(\[](.*)[)\]]$", r"\1", cell_text(c)).strip() for c in row[:width]]
-    texts = ["" if t in ("-", "–", "—") else t for t in texts]
-    units = [t for t in texts if t]
-    if not all(isinstance(c, str) for c in row) or not all(is_unit(t) and not _LABEL.fullmatch(t) for t in units):
-        return None
-    if not any(len(t) > 1 or t == "%" for t in units) or (texts[0] and len(units) == 1):
-        return None
-    return tuple(t or None for t in texts) + (None,) * (width - len(texts))
+def _hidden(table: RawTable, scan: Sheet) -> list[Problem]:
+    """Columns and sheets that are there and not seen."""
+    columns = [j for j, name in enumerate(table.header) if name and j in scan.hidden_columns]
+    found = [
+        Problem(table.where(table.header_row, j), f"the column {shown(table.header[j])} is hidden", "look at it once")
+        for j in columns
+    ]
+    if scan.hidden_sheets:
+        what = f"hidden sheets with cells are not read: {', '.join(map(shown, scan.hidden_sheets[:5]))}"
+        found.append(Problem(table.name, what, "name the sheet if it should be read"))
+    return found
 
 
 def _row(table: RawTable, grid: list[list[Cell]], index: int, scan: Sheet | None) -> Row:
@@ -222,24 +179,32 @@ def _row(table: RawTable, grid: list[list[Cell]], index: int, scan: Sheet | None
     column, start = filled[0]
     text = cell_text(start) if isinstance(start, str) else ""
 
-    def marked(status: Status, what: str, fix: str, at: int = column) -> Row:
-        return replace(row, finding=Finding(status, Problem(table.where(row.number, at), what, fix)))
+    def marked(kind: RowKind, status: Status, what: str, fix: str, at: int = column) -> Row:
+        return replace(row, kind=kind, finding=Finding(status, Problem(table.where(row.number, at), what, fix)))
 
     if _AGGREGATE.fullmatch(text):
-        return marked(Status.QUESTION, f"{shown(text)} looks like a row of averages or sums", "remove the row")
+        what = f"{shown(text)} looks like a row of averages or sums"
+        return marked("averages", Status.QUESTION, what, f"remove the row, or {offered('drop-averages')}")
     after_blank = index > 0 and all(blank(c) for c in grid[index - 1])
     if len(filled) == 1 and (_NOTE.match(text) or len(text) > 40 or (after_blank and width > 2)):
-        return marked(Status.QUESTION, f"{shown(text)} looks like a note below the table", "remove the row")
-    if len(_trimmed(raw)) > width or (table.format == "csv" and len(raw) < width):
-        what = f"the row has {count(len(_trimmed(raw)) if len(raw) > width else len(raw), 'cell')}, the header {width}"
+        what = f"{shown(text)} looks like a note below the table"
+        return marked("note", Status.QUESTION, what, f"remove the row, or {offered('drop-notes')}")
+    if len(trimmed(raw)) > width or (table.format == "csv" and len(raw) < width):
+        what = f"the row has {count(len(trimmed(raw)) if len(raw) > width else len(raw), 'cell')}, the header {width}"
         fix = "add or remove separators, so that every row has the cells of the header"
         if table.separator == "," and len(raw) > width:
             fix += "; with decimal commas, separate cells by semicolons"
-        return marked(Status.REJECTED, what, fix)
+        return marked("ragged", Status.REJECTED, what, fix)
     if scan is not None and index in scan.hidden_rows:
-        return marked(Status.QUESTION, "the row is hidden", "show the row, or delete it")
-    for top, left, bottom, right in scan.merged if scan is not None else ():
-        if top <= index <= bottom and left < width:
-            what = f"the cells {address(top + 1, left)} to {address(bottom + 1, right)} are merged"
-            return marked(Status.QUESTION, what, "split the merged cells, and fill in each of them", left)
+        fix = f"show the row, delete it, or {offered('read-hidden', 'drop-hidden')}"
+        return marked("hidden", Status.QUESTION, "the row is hidden", fix)
+    spans = [m for m in (scan.merged if scan else ()) if m[0] <= index <= m[2] and m[1] < width]
+    if spans:
+        top, left, bottom, right = spans[0]
+        what = f"the cells {address(top + 1, left)} to {address(bottom + 1, right)} are merged"
+        fix = f"split the merged cells, and fill in each of them, or {offered('fill-merged')}"
+        cells = list(row.cells)
+        for first, left, _, right in spans:
+            cells[left : right + 1] = [grid[first][left]] * (min(right + 1, width) - left)
+        return replace(marked("merged", Status.QUESTION, what, fix, spans[0][1]), filled=tuple(cells))
     return row

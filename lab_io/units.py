@@ -84,7 +84,7 @@ def parse_unit(text: str) -> Unit:
     Raises:
         CellError: it is not a unit, with the nearest common one.
     """
-    plain = normalise(text).translate(_SUPERSCRIPT)
+    plain = _typeset(normalise(text)).translate(_SUPERSCRIPT)
     plain = _SPELLING.get(plain, plain)
     registry = _registry()
     if re.search(r"\bvs\b", plain):
@@ -109,6 +109,14 @@ def parse_unit(text: str) -> Unit:
     if len(powers) > 1 or any(p != 1 for p in powers.values()):  # a temperature in a product is a difference
         powers = {_OFFSET.get(name, name): power for name, power in powers.items()}
     return registry.Unit(registry.UnitsContainer(powers))
+
+
+def _typeset(text: str) -> str:
+    r"""A unit as a journal's table may have it, in plain letters: `$\mu$m`, `g/cm$^3$`, `$^\circ$C`, `cm^{-2}`."""
+    if not re.search(r"[$\\{]", text):
+        return text
+    text = re.sub(r"\^?\s*\\circ\b\s*", "°", re.sub(r"[${}]", "", text))
+    return re.sub(r"\\(?:mu|micro)\b\s*", "µ", re.sub(r"\\(?:mathrm|text|rm)\b\s*", "", text)).strip()
 
 
 def nearest_unit(text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Workbooks (XLSX, ODS) as grids of typed cells, after checks that make opening them safe.
+"""Workbooks (XLSX, ODS; for XLS see `old_workbooks`) as grids of typed cells, after checks that make opening safe.
 
 Values are read by calamine. Before it sees a file, the archive is measured and the sheets are scanned here, because
 calamine reads `#REF!` and formulas without a stored value as empty cells, and allocates whatever area a single far-off
@@ -7,7 +7,6 @@ cell spans. XML goes through defusedxml, which refuses document types and entiti
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 import posixpath
 import re
@@ -20,7 +19,9 @@ from typing import IO, TYPE_CHECKING
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, iterparse
 
+from lab_io.cells import Cell, Fault
 from lab_io.findings import CellError
+from lab_io.headers import MAX_COLUMNS
 from lab_io.words import count, shown
 
 if TYPE_CHECKING:
@@ -34,21 +35,9 @@ MAX_RATIO = 300
 ENCRYPTED = 0x1
 """Bit of the flags of a part that needs a password (PKWARE APPNOTE 4.4.4)."""
 MAX_ROWS = 200_000
-MAX_COLUMNS = 500
 MAX_MERGED = 200
 MAX_CELLS = 2_000_000
 """Area that the filled cells of a sheet span."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A cell without a usable value: a spreadsheet error, or a formula whose value was never stored."""
-
-    text: str
-
-
-Cell = str | float | bool | dt.datetime | dt.date | dt.time | dt.timedelta | Fault
-"""One cell; empty is the empty text. Numbers are floats."""
 
 
 @dataclass
@@ -61,6 +50,9 @@ class Sheet:
     width: int = 0
     faults: dict[tuple[int, int], Fault] = field(default_factory=dict)
     hidden_rows: set[int] = field(default_factory=set)
+    hidden_columns: set[int] = field(default_factory=set)
+    hidden_sheets: tuple[str, ...] = ()
+    """Other sheets of the workbook that are hidden and have cells."""
     merged: list[tuple[int, int, int, int]] = field(default_factory=list)
     """First row, first column, last row, last column of each merged range."""
 
@@ -109,31 +101,31 @@ def read_workbook(content: bytes, wanted: str | None) -> tuple[str, Sheet, list[
             names = set(archive.namelist())
             kind = "xlsx" if "xl/workbook.xml" in names else "ods" if "content.xml" in names else None
             if kind is None:
-                raise CellError("the file is a zip archive but not an XLSX or ODS workbook", _SAVE_AS)
+                raise CellError("the file is a zip archive but not an XLSX or ODS workbook", SAVE_AS)
             sheets = list(_xlsx_sheets(archive) if kind == "xlsx" else _ods_sheets(archive))
     # zipfile raises NotImplementedError for versions and compressions that it does not know
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise CellError(f"the workbook is damaged or encrypted: {str(error)[:100]}", _SAVE_AS) from None
+        raise CellError(f"the workbook is damaged or encrypted: {str(error)[:100]}", SAVE_AS) from None
     except (ParseError, DefusedXmlException, UnicodeError, ValueError) as error:
         if isinstance(error, CellError):
             raise
-        raise CellError(f"the workbook holds XML that cannot be read: {str(error)[:100]}", _SAVE_AS) from None
-    sheet = _chosen(sheets, wanted)
-    return kind, sheet, _cells(content, sheet)
+        raise CellError(f"the workbook holds XML that cannot be read: {str(error)[:100]}", SAVE_AS) from None
+    sheet = chosen(sheets, wanted)
+    return kind, sheet, placed(_grid(content, sheet.name), sheet)
 
 
-_SAVE_AS = "open the file in a spreadsheet program and save it again as .xlsx or .csv, without a password"
+SAVE_AS = "open the file in a spreadsheet program and save it again as .xlsx or .csv, without a password"
 
 
 def _measure(archive: zipfile.ZipFile) -> None:
     """Unpack every part once, counting: the sizes that an archive states may lie."""
     entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:
-        raise CellError(f"the workbook has {len(entries):,} parts; the limit is {MAX_ENTRIES:,}", _SAVE_AS)
+        raise CellError(f"the workbook has {len(entries):,} parts; the limit is {MAX_ENTRIES:,}", SAVE_AS)
     total = 0
     for entry in entries:
         if entry.flag_bits & ENCRYPTED:
-            raise CellError("the workbook is damaged or encrypted: a part needs a password", _SAVE_AS)
+            raise CellError("the workbook is damaged or encrypted: a part needs a password", SAVE_AS)
         size = 0
         with archive.open(entry) as part:
             while chunk := part.read(1 << 20):
@@ -142,6 +134,17 @@ def _measure(archive: zipfile.ZipFile) -> None:
                     what = f"the workbook's part {shown(entry.filename)} unpacks to more than a table needs"
                     raise CellError(what, "send a workbook without images and large unused areas, or a .csv file")
         total += size
+
+
+def chosen(sheets: list[Sheet], wanted: str | None) -> Sheet:
+    """The sheet to read; it is told which others are hidden.
+
+    Raises:
+        CellError: there is no such sheet, none with cells, or several.
+    """
+    sheet = _chosen(sheets, wanted)
+    sheet.hidden_sheets = tuple(s.name for s in sheets if s.hidden and s.height and s is not sheet)
+    return sheet
 
 
 def _chosen(sheets: list[Sheet], wanted: str | None) -> Sheet:
@@ -160,14 +163,18 @@ def _chosen(sheets: list[Sheet], wanted: str | None) -> Sheet:
     return filled[0]
 
 
-def _cells(content: bytes, sheet: Sheet) -> list[list[Cell]]:
+def _grid(content: bytes, sheet: str) -> Sequence[Sequence[Cell]]:
     import python_calamine as calamine
 
     try:
         with calamine.load_workbook(io.BytesIO(content)) as book:
-            grid = book.get_sheet_by_name(sheet.name).to_python(skip_empty_area=False)
+            return book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
     except (calamine.CalamineError, OSError, ValueError, TypeError, OverflowError) as error:
-        raise CellError(f"the workbook cannot be read: {str(error)[:100]}", _SAVE_AS) from None
+        raise CellError(f"the workbook cannot be read: {str(error)[:100]}", SAVE_AS) from None
+
+
+def placed(grid: Sequence[Sequence[Cell]], sheet: Sheet) -> list[list[Cell]]:
+    """Cells from A1 on in rows of equal length, with the faults of the sheet in their places."""
     width = max([sheet.width, *(len(row) for row in grid)])
     rows = [_row(row, width) for row in grid]
     rows += [[""] * width for _ in range(sheet.height - len(rows))]
@@ -186,7 +193,7 @@ _REF = re.compile(r"([A-Za-z]{1,3})([1-9][0-9]{0,6})")
 def _position(ref: str) -> tuple[int, int]:
     """`D4` as row and column from 0."""
     if not (found := _REF.fullmatch(ref)):
-        raise CellError(f"the workbook names a cell {shown(ref)}", _SAVE_AS)
+        raise CellError(f"the workbook names a cell {shown(ref)}", SAVE_AS)
     column = 0
     for letter in found[1].upper():
         column = column * 26 + ord(letter) - 64
@@ -201,7 +208,7 @@ def _local(name: str) -> str:
 def _open(archive: zipfile.ZipFile, path: str) -> IO[bytes]:
     """A part that another part names."""
     if path not in archive.namelist():
-        raise CellError(f"the workbook is damaged or encrypted: its part {shown(path)} is lost", _SAVE_AS)
+        raise CellError(f"the workbook is damaged or encrypted: its part {shown(path)} is lost", SAVE_AS)
     return archive.open(path)
 
 
@@ -233,6 +240,9 @@ def _scan_xlsx(part: IO[bytes], sheet: Sheet) -> None:
             row, column = int(element.get("r", row + 1)), -1
             if element.get("hidden") in ("1", "true"):
                 sheet.hidden_rows.add(row - 1)
+        elif event == "start" and tag == "col" and element.get("hidden") in ("1", "true"):
+            first, last = (int(element.get(end, 1)) for end in ("min", "max"))
+            sheet.hidden_columns.update(range(first - 1, min(last, MAX_COLUMNS)))
         elif event == "start" and tag == "c":
             at = _position(element.get("r")) if element.get("r") else (max(row - 1, 0), column + 1)
             row, column, formula, value = at[0] + 1, at[1], False, ""
@@ -263,12 +273,17 @@ def _ods_sheets(archive: zipfile.ZipFile) -> Iterator[Sheet]:
     with archive.open("content.xml") as part:
         for event, element in iterparse(part, events=("start", "end"), forbid_dtd=True):
             tag = _local(element.tag)
-            if tag not in ("table", "table-row", "table-cell", "covered-table-cell"):
+            if tag not in ("table", "table-column", "table-row", "table-cell", "covered-table-cell"):
                 continue
             attributes = {_local(k): v for k, v in element.attrib.items()}
             if event == "start":
                 if tag == "table":
-                    sheet, row = Sheet(attributes.get("name", "")), 0
+                    sheet, row, column = Sheet(attributes.get("name", "")), 0, 0
+                elif tag == "table-column" and sheet is not None:
+                    wide = max(int(attributes.get("number-columns-repeated", 1)), 1)
+                    if attributes.get("visibility", "visible") != "visible":
+                        sheet.hidden_columns.update(range(column, min(column + wide, MAX_COLUMNS)))
+                    column += wide
                 elif tag == "table-row":
                     column, times = 0, max(int(attributes.get("number-rows-repeated", 1)), 1)
             elif sheet is not None and tag == "table":
@@ -279,7 +294,7 @@ def _ods_sheets(archive: zipfile.ZipFile) -> Iterator[Sheet]:
                     sheet.hidden_rows.update(range(row, min(row + times, sheet.height)))
                 row += times
                 element.clear()
-            elif sheet is not None:
+            elif sheet is not None and tag != "table-column":
                 wide = max(int(attributes.get("number-columns-repeated", 1)), 1)
                 if len(element) or "value-type" in attributes:
                     sheet.extend(row + times - 1, column + wide - 1)

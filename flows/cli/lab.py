@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from lab_io.schema import Check, Result
 
 Pairs = list[str]
+MANY = 60
+"""A table with more rows is shown without those that are skipped, which are counted by reason."""
 
 
 def ingest(
@@ -24,6 +27,10 @@ def ingest(
     column: Annotated[Pairs | None, typer.Option("--map", help="HEADER=NAME: what a column is; repeat.")] = None,
     unit: Annotated[Pairs | None, typer.Option("--unit", help="HEADER=UNIT: where the file does not say.")] = None,
     sheet: Annotated[str | None, typer.Option("--sheet", help="Sheet of a workbook.")] = None,
+    mapping: Annotated[str | None, typer.Option("--mapping", help="A saved mapping, or a YAML file.")] = None,
+    fix: Annotated[
+        Pairs | None, typer.Option("--accept-fix", help="Consent to what a question offers; repeat.")
+    ] = None,
     flow: UseFlow = False,
     db: Db = None,
     by: By = None,
@@ -35,7 +42,14 @@ def ingest(
     from campaign.words import listed
 
     opened = Campaign.open(campaign, db=db, by=by)
-    reading = read(file, mapping=_pairs("--map", column), units=_pairs("--unit", unit), sheet=sheet)
+    reading = read(
+        file,
+        mapping=_pairs("--map", column),
+        units=_pairs("--unit", unit),
+        sheet=sheet,
+        fixes=fix or (),
+        saved=opened.find_mapping(mapping) if mapping else None,
+    )
     before = opened.recorded(reading)
     checked = opened.check(reading)
     if commit and checked.ok and not before:
@@ -53,7 +67,7 @@ def ingest(
     else:
         _show(checked)
     if not checked.ok and not before:
-        note("nothing was recorded: put right what is listed, or answer by --map and --unit")
+        note("nothing was recorded: put right what is listed, or answer by --map, --unit and --accept-fix")
         raise typer.Exit(InvalidInput.exit_code)
     if checked.blank and not before:
         wanted = listed([metric.name for metric in opened.state.metrics], "or")
@@ -84,7 +98,13 @@ def _as_json(checked: Check) -> dict[str, Any]:
         "notices": [asdict(p) for p in checked.notices],
         "still_pending": list(checked.still_pending),
         "rows": [
-            {"row": row.number, "status": str(row.status), "result": asdict(row.result) if row.result else None}
+            {
+                "row": row.number,
+                "status": str(row.status),
+                "problems": [asdict(p) for p in row.problems],
+                "notes": list(row.notes),
+                "result": asdict(row.result) if row.result else None,
+            }
             for row in checked.rows
         ],
     }
@@ -92,10 +112,17 @@ def _as_json(checked: Check) -> dict[str, Any]:
 
 def _show(checked: Check) -> None:
     rows = table("row>", "verdict", "sample_id", "recorded as; or what, where, and what to do")
+    many = len(checked.rows) > MANY
     for row in checked.rows:
-        said = "\n".join(str(p) for p in row.problems) or (_brings(row.result) if row.result else "")
+        if many and row.status == "skipped":
+            continue
+        brings = [_brings(row.result)] if row.result else []
+        said = "\n".join([*map(str, row.problems), *brings, *row.notes])
         rows.add_row(str(row.number), str(row.status), (row.result.label or "") if row.result else "", said)
     console().print(rows)
+    reasons = Counter(n for row in checked.rows if many and row.status == "skipped" for n in row.notes)
+    for reason, n in reasons.most_common():
+        say(f"skipped {n:>5} x {reason}")
     for finding in checked.table:
         say(f"{finding.status}: {finding.problem}")
     for notice in checked.notices:

@@ -77,10 +77,18 @@ def test_volts_under_a_header_in_millivolts_are_asked_and_answered() -> None:
     assert check(*rows, units={"overpotential (mV)": "V"}).results[0].values["overpotential"].value == 263
 
 
-@pytest.mark.parametrize(("value", "word"), [(-20, "below 0"), (1500, "1350 and 2000")])
-def test_unlikely_overpotentials_are_asked(value: float, word: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "status", "word"),
+    [
+        (-20, "rejected", "below 0"),
+        (1500, "question", "1350 and 2000"),
+        (1.49, "question", "1.35 and 2.0"),
+        (0.3, "question", "values in V"),
+    ],
+)
+def test_unlikely_overpotentials_are_asked_and_negative_ones_refused(value: float, status: str, word: str) -> None:
     checked = check(("sample_id", "overpotential (mV)"), ("b1-01", value), ("b1-02", 300))
-    assert statuses(checked) == ["question", "accepted"]
+    assert statuses(checked) == [status, "accepted"]
     assert word in said(checked)
     assert "B2" in said(checked)
     assert check(("sample_id", "retention (%)"), ("b1-01", -20)).ok
@@ -198,6 +206,32 @@ def test_a_new_label_with_a_composition_is_a_sample_made_by_hand() -> None:
     checked = check(("sample_id", "Ni", "Fe", "overpotential (mV)"), ("hand", 0.7, 0.3, 263))
     assert checked.results[0].label == "hand"
     assert checked.results[0].design == pytest.approx({"Ni": 0.7, "Fe": 0.3})
+
+
+def test_a_new_label_has_one_target() -> None:
+    header = ("sample_id", "Ni", "Fe", "overpotential (mV)", "replicate")
+    checked = check(header, ("hand", 0.7, 0.3, 263, 1), ("hand", 0.3, 0.7, 270, 2), ("hand", 0.7, 0.3, 271, 3))
+    assert statuses(checked) == ["accepted", "question", "accepted"]
+    assert "'hand' is Ni 0.3 Fe 0.7 here and Ni 0.7 Fe 0.3 in row 2" in said(checked)
+
+
+def test_a_replicate_of_another_sample_and_a_blank() -> None:
+    header = ("sample_id", "overpotential (mV)", "replicate_of", "role", "operator", "batch", "instrument")
+    checked = check(
+        header,
+        ("b1-01", 263, "", "candidate", "mk", "B1", "PGSTAT"),
+        ("x7", 270, "b1-01", "replicate", "lw", "B1", "PGSTAT"),
+        ("foam", 480, "", "blank", "lw", "B1", "PGSTAT"),
+    )
+    assert statuses(checked) == ["accepted", "accepted", "skipped"]
+    assert [(r.label, r.replicate) for r in checked.results] == [("b1-01", None), ("b1-01", "x7")]
+    assert checked.results[1].conditions == {
+        "operator": "lw",
+        "batch": "B1",
+        "instrument": "PGSTAT",
+        "role": "replicate",
+    }
+    assert "blank" in checked.rows[2].notes[0]
 
 
 def test_tidy_and_wide_say_the_same() -> None:
@@ -337,7 +371,14 @@ def test_every_problem_is_told_at_once() -> None:
         ("avg", "", "", 263, ""),
     )
     assert {p.where for p in checked.problems} == {f"r.csv, {a}" for a in ("E1", "B2", "D2", "B3", "A4")}
-    assert checked.summary() == {"accepted": 0, "skipped": 0, "pending": 0, "question": 2, "rejected": 1}
+    assert checked.summary() == {
+        "accepted": 0,
+        "fixed": 0,
+        "skipped": 0,
+        "pending": 0,
+        "question": 2,
+        "rejected": 1,
+    }
 
 
 def test_typed_labels_of_a_workbook_are_text() -> None:

@@ -6,9 +6,11 @@ import zipfile
 
 import pytest
 from messy_pack import GOOD, HEADER, patched, text_table, workbook
+from messy_xls import old_workbook
 
 from db.errors import InvalidInput
 from lab_io import tables, workbooks
+from lab_io.old_cells import _plain, _restored
 from lab_io.tables import address, cell_text, read_table
 from lab_io.workbooks import Fault
 
@@ -200,3 +202,11 @@ def test_text_of_cells() -> None:
         "#REF!",
         "1e+300",
     ]
+
+
+def test_an_old_workbook_keeps_types_and_dates_survive_the_way_through_the_child() -> None:
+    table = read_table(old_workbook(("a", "b"), ("x", 2.5), (None, 1)), "r.xls")
+    assert table.format == "xls"
+    assert [r.cells for r in table.rows] == [("x", 2.5), ("", 1.0)]
+    typed = [dt.datetime(2026, 5, 3, 12), dt.date(2026, 5, 3), dt.time(3, 4), dt.timedelta(hours=2), "x", 1.5, True]
+    assert [_restored(_plain(c)) for c in typed] == typed
