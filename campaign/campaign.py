@@ -161,6 +161,7 @@ class Campaign:
 
         Raises:
             InvalidInput: nothing is left to recommend, or a pin or veto cannot be followed.
+            Leased: somebody else is proposing; the message says who, since when and until when.
             BatchConflict: somebody else recommended a batch at the same moment; the message names it.
         """
         from campaign.propose import recommend
@@ -320,10 +321,14 @@ class Campaign:
             return write_report(self.state, Path(path), verified=not self._store.verify(self.name))
 
     def status(self) -> dict[str, Any]:
-        """Where the campaign stands, as plain values: batches, measured, pending, best, coverage, next thing to do."""
+        """Where the campaign stands, as plain values: batches, measured, pending, best, coverage, next thing to do.
+
+        `proposing` says who computes a batch right now, or is None.
+        """
         from campaign.status import status
 
-        return status(self.state)
+        lease = self._store.lease(self.name)
+        return status(self.state) | {"proposing": lease and lease.sentence()}
 
     def __repr__(self) -> str:
         from campaign.status import state_line, status

@@ -7,6 +7,7 @@ from typing import Any
 from campaign.costs import account
 from campaign.failures import LearnedFeasibility
 from campaign.outcomes import OutcomeConstraint
+from campaign.overdue import overdue, question
 from campaign.spec import Objective
 from campaign.state import Observation, State
 from campaign.stopping import stopping
@@ -45,6 +46,7 @@ def coverage(state: State, objective: Objective, level: float) -> dict[str, Any]
 
 def status(state: State) -> dict[str, Any]:
     """State of a campaign as plain values; `next` is the next thing to do."""
+    late = overdue(state)
     found: dict[str, Any] = {
         "campaign": state.name,
         "spec_revision": state.revision,
@@ -54,6 +56,7 @@ def status(state: State) -> dict[str, Any]:
         "failed": sum(state.status(s.id) == "failed" for s in state.samples),
         "void": sum(state.status(s.id) == "void" for s in state.samples),
         "pending": [r.label for r in state.pending],
+        "overdue": [item.as_json() for item in late],
         "vetoes": [
             {"design": dict(v.design), "reason": v.reason, "by": v.by, "at": v.at}
             for v in state.decisions.vetoes.values()
@@ -83,7 +86,7 @@ def status(state: State) -> dict[str, Any]:
         }
     found["stopping"] = stopping(state)
     found["front"] = _front(state)
-    found["next"] = _next(state, found)
+    found["next"] = question(late, state.name, state.spec.batch.due_days) or _next(state, found)
     return found
 
 
@@ -137,6 +140,8 @@ def state_line(found: dict[str, Any]) -> str:
         f"{found['measured']} measured",
         f"{len(found['pending'])} pending",
     ]
+    if found["overdue"]:
+        parts.append(f"{len(found['overdue'])} of them overdue")
     parts += [f"{found[kind]} {kind}" for kind in ("failed", "void") if found[kind]]
     if found["vetoes"]:
         parts.append(f"{len(found['vetoes'])} vetoed")

@@ -6,16 +6,17 @@ import difflib
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, Select, exists, insert, select
 
-from db import engines, ledger, migrations, schema, tables
+from db import engines, leases, ledger, migrations, schema, tables
 from db.errors import Conflict, InvalidInput, Problem
 from db.inserts import upsert
+from db.leases import Lease
 from db.records import (
     Batch,
     Candidate,
@@ -177,6 +178,7 @@ class Store:
         by: str,
         after: int | None = None,
         unless: Collection[str] = (),
+        lease: Lease | None = None,
     ) -> Event:
         """Record one event and the rows that belong to it, all or nothing.
 
@@ -189,30 +191,70 @@ class Store:
             by: who did it.
             after: number of the last event that the caller has seen.
             unless: with `after`, kinds of event that would make this one wrong if they came in between.
+            lease: under which this was computed.
 
         Returns:
             The event as stored.
 
         Raises:
             Overtaken: an event of a kind in `unless` came after `after`.
-            Conflict: an id, label or number is taken.
+            Conflict: an id, label or number is taken, or the lease is somebody else's by now.
             InvalidInput: unknown campaign, a row that refers to one that is not there, or a value that cannot be kept.
             ValueError: a row of another campaign, a source with a wrong hash, or a key `rows` in the payload.
         """
         prepared = ledger.prepare(campaign, rows)
         with engines.writing(self._engine) as connection:
-            name = tables.campaign.c.name
-            if not connection.execute(select(name).where(name == campaign).with_for_update()).first():
-                raise _unknown(campaign, _campaigns(connection), self.url)
+            self._lock(connection, campaign)
+            if lease is not None:
+                leases.require(connection, lease)
             if after is not None:
                 ledger.refuse_newer(connection, campaign, after, unless)
             return ledger.write(connection, campaign, kind, payload, prepared, by=by, at=self._now())
 
-    def _now(self) -> str:
+    def _lock(self, connection: Connection, campaign: str) -> None:
+        """Let no other transaction write in a campaign before this one ends."""
+        name = tables.campaign.c.name
+        if not connection.execute(select(name).where(name == campaign).with_for_update()).first():
+            raise _unknown(campaign, _campaigns(connection), self.url)
+
+    def _now(self, seconds: float = 0.0) -> str:
         now = self._clock()
         if now.tzinfo is None:
             raise ValueError("the clock of a store must give times with a time zone")
-        return now.astimezone(UTC).isoformat(timespec="microseconds")
+        return (now.astimezone(UTC) + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
+
+    # Leases
+
+    def take_lease(self, campaign: str, *, by: str, seconds: float) -> Lease:
+        """Take the right to propose in a campaign, for `seconds` unless it is renewed.
+
+        Raises:
+            Leased: somebody else has it; the message says who, since when and until when.
+            InvalidInput: no such campaign.
+        """
+        with engines.writing(self._engine) as connection:
+            self._lock(connection, campaign)
+            return leases.take(connection, campaign, by=by, now=self._now(), until=self._now(seconds))
+
+    def renew_lease(self, lease: Lease, *, seconds: float) -> Lease:
+        """The same lease, to end `seconds` from now.
+
+        Raises:
+            Conflict: it lapsed, and is somebody else's by now.
+        """
+        with engines.writing(self._engine) as connection:
+            self._lock(connection, lease.campaign)
+            return leases.renew(connection, lease, self._now(seconds))
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give a lease back."""
+        with engines.writing(self._engine) as connection:
+            leases.release(connection, lease)
+
+    def lease(self, campaign: str) -> Lease | None:
+        """The lease in force in a campaign, or None."""
+        with self._snapshot() as connection:
+            return leases.held(connection, campaign, self._now())
 
     # Reads
 

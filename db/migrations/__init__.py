@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-HEAD = "0001"
+HEAD = "0002"
 """Revision of the schema that this version of siteloop reads and writes."""
 
 _LOCK = 0x517E1009  # any fixed number: PostgreSQL's advisory lock for migrations of this application

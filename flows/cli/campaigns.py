@@ -44,6 +44,8 @@ def status(campaign: Name, db: Db = None, as_json: Json = False) -> None:
     say(f"{campaign}: {state_line(found)}")
     for veto in found["vetoes"]:
         say(f"vetoed: {formula(veto['design'])} ({veto['reason']})")
+    if found["proposing"]:
+        say(f"now: {found['proposing']}")
     say(f"next: {found['next']}")
     say(f"stop: {found['stopping']['advice']}")
     for rule in found["stopping"]["rules"]:
