@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection, Engine, Select, exists, insert, select
 
 from db import engines, leases, ledger, migrations, schema, tables
+from db.backup import Manifest, write_backup
 from db.errors import Conflict, InvalidInput, Problem
 from db.inserts import upsert
 from db.leases import Lease
@@ -35,6 +36,16 @@ from db.verify import verify
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+class Upgraded(NamedTuple):
+    """What an upgrade did."""
+
+    before: str
+    """Revision of the schema."""
+    after: str
+    backup: Path | None
+    """The database as it was before; None where nothing had to be migrated."""
 
 
 class Store:
@@ -101,17 +112,38 @@ class Store:
         return store
 
     @staticmethod
-    def upgrade(url: str | None = None) -> tuple[str, str]:
+    def upgrade(url: str | None = None, *, backup: Path | None = None) -> Upgraded:
         """Migrate an existing database to the schema of this version, and make its append-only triggers again.
 
-        Returns:
-            The revision before, and the one after.
+        A backup is written first, in the same transaction, so that nothing is recorded between the two.
+
+        Args:
+            url: as for `open`.
+            backup: the file to write it to; None for one beside the database, named after both revisions and the time.
 
         Raises:
-            InvalidInput: as `open`, except that an older schema or missing triggers are what it is for.
+            InvalidInput: as `open`, except that an older schema or missing triggers are what it is for; or the backup
+                cannot be written.
         """
         with Store._connect(url, create=False, clock=_utc_now) as store, engines.writing(store._engine) as connection:
-            return schema.upgrade(connection, store.url), migrations.HEAD
+            before = schema.upgradable(connection, store.url)
+            saved = None
+            if before != migrations.HEAD:
+                saved = backup or store._named(f"before-{migrations.HEAD}")
+                write_backup(connection, saved, schema=before, made_at=store._now())
+            migrations.upgrade(connection)
+            return Upgraded(before, migrations.HEAD, saved)
+
+    @classmethod
+    @contextmanager
+    def connected(cls, url: str | None = None) -> Iterator[tuple[Store, Connection]]:
+        """A store on a database whatever its schema, and a connection that reads from it: for `db.doctor` alone.
+
+        Raises:
+            InvalidInput: there is no database, or it cannot be reached.
+        """
+        with cls._connect(url, create=False, clock=_utc_now) as store, store._snapshot() as connection:
+            yield store, connection
 
     @classmethod
     def _connect(cls, url: str | None, *, create: bool, clock: Callable[[], datetime]) -> Store:
@@ -132,6 +164,30 @@ class Store:
     def artifacts(self) -> Path:
         """Folder for what can be computed again, such as the features of structures; it may be missing, or deleted."""
         return engines.artifacts(self._engine.url)
+
+    def backup(self, target: Path | None = None, *, artifacts: bool = False) -> tuple[Path, Manifest]:
+        """Write the whole database to one file, as it is at one moment; others go on writing.
+
+        Args:
+            target: the file, or a folder for it; None for one beside the database, named after the time.
+            artifacts: whether to put in what can be computed again, too.
+
+        Returns:
+            The file and what is in it.
+
+        Raises:
+            Conflict: there is such a file.
+            InvalidInput: it cannot be written.
+        """
+        named = self._named("backup")
+        path = named if target is None else target / named.name if target.is_dir() else target
+        with self._snapshot() as connection:
+            kept = self.artifacts if artifacts else None
+            return path, write_backup(connection, path, schema=migrations.HEAD, made_at=self._now(), artifacts=kept)
+
+    def _named(self, what: str) -> Path:
+        at = self._now()[:19].replace("-", "").replace(":", "")
+        return engines.beside(self._engine.url, f".{at}Z.{what}.zip")
 
     def close(self) -> None:
         """Give back all connections."""
