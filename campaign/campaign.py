@@ -309,6 +309,31 @@ class Campaign:
 
         return write_worksheet(self.state, self.batch(number), Path(path))
 
+    def export(self, path: str | Path) -> Path:
+        """Write the current results as CSV or XLSX by the ending of `path`; `ingest` reads the file back.
+
+        Raises:
+            InvalidInput: the ending is another one, or the file cannot be written.
+        """
+        from campaign.export import write_results
+
+        return write_results(self.state, Path(path))
+
+    def crate(self, folder: str | Path, *, licence: str | None = None) -> Path:
+        """Write an RO-Crate: results, recommendations, spec, models, ledger and report, and what each of them is.
+
+        Args:
+            folder: a new or empty folder.
+            licence: address or text of the licence under which the data may be used.
+
+        Raises:
+            Conflict: the folder holds something.
+            InvalidInput: it cannot be written.
+        """
+        from campaign.crate import write_crate
+
+        return write_crate(self._store, self.name, Path(folder), licence=licence)
+
     def report(self, path: str | Path) -> Path:
         """Write the report, one HTML file that needs no network.
 

@@ -1,4 +1,4 @@
-"""Commands that keep a database safe: backup, restore, doctor."""
+"""Commands that keep data safe, and give them away: backup, restore, doctor, export."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from db.errors import InvalidInput
-from flows.cli.common import Db, Json, console, emit, say, table
+from db.errors import InvalidInput, Problem, UsageError
+from flows.cli.common import Db, Json, Name, console, emit, say, table, wrote
 
 
 def backup(
@@ -70,8 +70,34 @@ def doctor(db: Db = None, as_json: Json = False) -> None:
         raise typer.Exit(InvalidInput.exit_code)
 
 
+def export(
+    campaign: Name,
+    csv: Annotated[Path | None, typer.Option("--csv", help="File for the results, to hand in again.")] = None,
+    xlsx: Annotated[Path | None, typer.Option("--xlsx", help="The same as a workbook.")] = None,
+    ro_crate: Annotated[
+        Path | None, typer.Option("--ro-crate", help="New folder for data, spec, models, ledger and report.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option("--license", help="Of the crate: an address, or its name.")] = None,
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """Write results that a spreadsheet opens and `ingest` reads back, or the whole campaign as an RO-Crate."""
+    from campaign import Campaign
+
+    tables = {option: path for option, path in (("--csv", csv), ("--xlsx", xlsx)) if path is not None}
+    if not tables and ro_crate is None:
+        raise UsageError(Problem("export", "nothing says what to write", "add --csv, --xlsx or --ro-crate"))
+    if odd := [(option, path) for option, path in tables.items() if path.suffix.lower() != f".{option[2:]}"]:
+        raise UsageError([Problem(o, f"{path} ends otherwise", f"end the name with .{o[2:]}") for o, path in odd])
+    opened = Campaign.open(campaign, db=db)
+    paths = [opened.export(path) for path in tables.values()]
+    paths += [opened.crate(ro_crate, licence=licence)] if ro_crate is not None else []
+    wrote(paths, as_json)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command()(backup)
     app.command()(restore)
     app.command()(doctor)
+    app.command()(export)

@@ -36,3 +36,14 @@ def test_the_doctor_is_content_and_then_not(plate):
     assert ill.code == 3
     assert "FAIL" in ill.out
     assert "no such database file" in ill.out
+
+
+def test_export_writes_what_it_is_asked_for(plate):
+    said = plate("export", "oer-plate", "--csv", "r.csv", "--xlsx", "r.xlsx", "--ro-crate", "crate", "--json")
+    assert said.code == 0, said.err
+    assert said.json == {"wrote": ["r.csv", "r.xlsx", "crate"]}
+    assert Path("crate/ro-crate-metadata.json").exists()
+    assert "6 skipped" in plate("ingest", "oer-plate", "r.csv").out
+    assert plate("export", "oer-plate").code == 2
+    assert plate("export", "oer-plate", "--csv", "r.txt").code == 2
+    assert plate("export", "oer-plate", "--ro-crate", "crate").code == 4
