@@ -9,6 +9,7 @@ from typing import Any
 
 from campaign.state import State
 from campaign.words import listed
+from db.records import Recommendation
 
 SHOWN = 4
 """Labels that a sentence names."""
@@ -35,7 +36,14 @@ def overdue(state: State, now: datetime | None = None) -> tuple[Overdue, ...]:
         now: the present time; None for the clock's.
     """
     now = now or datetime.now(UTC)
-    waited = [Overdue(r.label, _days(state.recommended_at.get(r.batch), now)) for r in state.pending]
+    batch_of = {r.id: r.batch for r in state.recommendations}
+
+    def since(item: Recommendation) -> str:
+        """When it was first recommended, under whatever label."""
+        first = list(state.decisions.names(item.id))[-1]
+        return state.batch_times[batch_of.get(first, item.batch)]
+
+    waited = [Overdue(r.label, _days(since(r), now)) for r in state.pending]
     return tuple(sorted((w for w in waited if w.days > state.spec.batch.due_days), key=lambda w: (-w.days, w.label)))
 
 
@@ -49,5 +57,5 @@ def question(items: Sequence[Overdue], campaign: str, due_days: float) -> str:
     return f"{what} (the longest for {items[0].days:.0f}): {ask}"
 
 
-def _days(since: str | None, now: datetime) -> float:
-    return (now - datetime.fromisoformat(since)).total_seconds() / 86_400 if since else 0.0
+def _days(since: str, now: datetime) -> float:
+    return (now - datetime.fromisoformat(since)).total_seconds() / 86_400

@@ -73,8 +73,8 @@ class State:
     """Vetoes in force, and what of earlier batches was proposed anew."""
     earlier: Mapping[str, State] = field(default_factory=dict, repr=False)
     """The campaigns that this one learns from, by name, as they stand now."""
-    recommended_at: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Batch id -> when it was recommended: UTC, ISO 8601."""
+    batch_times: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Batch id -> when it was recommended, UTC."""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -289,7 +289,7 @@ def load_state(store: Store, name: str, *, earlier: bool = True) -> State:
         earlier={
             h.campaign: load_state(store, h.campaign, earlier=False) for h in spec.history if earlier and h.campaign
         },
-        recommended_at={e.payload["batch"]: e.at for e in events if e.kind == BATCH_RECOMMENDED},
+        batch_times={e.payload["batch"]: e.at for e in events if e.kind == BATCH_RECOMMENDED},
     )
 
 

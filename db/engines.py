@@ -27,6 +27,10 @@ ARTIFACTS = "SITELOOP_ARTIFACTS"
 WAIT_SECONDS = 30
 """How long a write waits for another one before it gives up."""
 
+_TURN_MS = 20
+"""SQLite asks for a lock ever more rarely the longer it waits, up to ten times a second, so that of many writers an old
+one starves beside new ones; who begins to wait anew every so often has the chance of all the others."""
+
 _DRIVERS = {
     "sqlite": "sqlite",
     "sqlite+pysqlite": "sqlite",
@@ -140,8 +144,23 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writing = connection.get_execution_options().get("siteloop_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    if not connection.get_execution_options().get("siteloop_write", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    raw: Any = connection.connection.dbapi_connection
+    deadline = time.monotonic() + WAIT_SECONDS
+    raw.execute(f"PRAGMA busy_timeout={_TURN_MS}")
+    try:
+        while time.monotonic() < deadline:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    break
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the last try, whose error is told
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={1000 * WAIT_SECONDS:.0f}")
 
 
 def for_reading(made: Engine) -> Engine:

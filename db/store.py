@@ -130,7 +130,7 @@ class Store:
             saved = None
             if before != migrations.HEAD:
                 saved = backup or store._named(f"before-{migrations.HEAD}")
-                write_backup(connection, saved, schema=before, made_at=store._now())
+                write_backup(connection, saved, schema=before, made_at=store.now())
             migrations.upgrade(connection)
             return Upgraded(before, migrations.HEAD, saved)
 
@@ -183,10 +183,10 @@ class Store:
         path = named if target is None else target / named.name if target.is_dir() else target
         with self._snapshot() as connection:
             kept = self.artifacts if artifacts else None
-            return path, write_backup(connection, path, schema=migrations.HEAD, made_at=self._now(), artifacts=kept)
+            return path, write_backup(connection, path, schema=migrations.HEAD, made_at=self.now(), artifacts=kept)
 
     def _named(self, what: str) -> Path:
-        at = self._now()[:19].replace("-", "").replace(":", "")
+        at = self.now()[:19].replace("-", "").replace(":", "")
         return engines.beside(self._engine.url, f".{at}Z.{what}.zip")
 
     def close(self) -> None:
@@ -216,7 +216,7 @@ class Store:
         """
         prepared = ledger.prepare(campaign, rows)
         with engines.writing(self._engine) as connection:
-            at = self._now()
+            at = self.now()
             name = tables.campaign.c.name
             if connection.execute(select(name).where(name == campaign)).first():
                 fix = "choose another name in the spec, or go on with the campaign that exists"
@@ -265,7 +265,7 @@ class Store:
                 leases.require(connection, lease)
             if after is not None:
                 ledger.refuse_newer(connection, campaign, after, unless)
-            return ledger.write(connection, campaign, kind, payload, prepared, by=by, at=self._now())
+            return ledger.write(connection, campaign, kind, payload, prepared, by=by, at=self.now())
 
     def _lock(self, connection: Connection, campaign: str) -> None:
         """Let no other transaction write in a campaign before this one ends."""
@@ -273,13 +273,18 @@ class Store:
         if not connection.execute(select(name).where(name == campaign).with_for_update()).first():
             raise _unknown(campaign, _campaigns(connection), self.url)
 
-    def _now(self, seconds: float = 0.0) -> str:
+    def now(self) -> str:
+        """The present by the store's clock, as events carry it."""
         now = self._clock()
         if now.tzinfo is None:
             raise ValueError("the clock of a store must give times with a time zone")
-        return (now.astimezone(UTC) + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
+        return now.astimezone(UTC).isoformat(timespec="microseconds")
 
     # Leases
+
+    def _in(self, seconds: float) -> str:
+        later = datetime.fromisoformat(self.now()) + timedelta(seconds=seconds)
+        return later.isoformat(timespec="microseconds")
 
     def take_lease(self, campaign: str, *, by: str, seconds: float) -> Lease:
         """Take the right to propose in a campaign, for `seconds` unless it is renewed.
@@ -290,7 +295,7 @@ class Store:
         """
         with engines.writing(self._engine) as connection:
             self._lock(connection, campaign)
-            return leases.take(connection, campaign, by=by, now=self._now(), until=self._now(seconds))
+            return leases.take(connection, campaign, by=by, now=self.now(), until=self._in(seconds))
 
     def renew_lease(self, lease: Lease, *, seconds: float) -> Lease:
         """The same lease, to end `seconds` from now.
@@ -300,7 +305,7 @@ class Store:
         """
         with engines.writing(self._engine) as connection:
             self._lock(connection, lease.campaign)
-            return leases.renew(connection, lease, self._now(seconds))
+            return leases.renew(connection, lease, self._in(seconds))
 
     def release_lease(self, lease: Lease) -> None:
         """Give a lease back."""
@@ -310,7 +315,7 @@ class Store:
     def lease(self, campaign: str) -> Lease | None:
         """The lease in force in a campaign, or None."""
         with self._snapshot() as connection:
-            return leases.held(connection, campaign, self._now())
+            return leases.held(connection, campaign, self.now())
 
     # Reads
 
