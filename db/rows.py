@@ -7,7 +7,6 @@ import json
 import math
 import operator
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Column, Double, LargeBinary, Table
@@ -48,6 +47,13 @@ TABLES: Mapping[type, Table] = {
 """Record type -> its table; the order is one in which rows can be inserted."""
 
 
+_NAMES = {kind: tuple(field.name for field in dataclasses.fields(kind)) for kind in TABLES}
+_FIELDS = {
+    kind: (names, tuple(n for n in names if TABLES[kind].c[n].info.get("json"))) for kind, names in _NAMES.items()
+}
+"""Record type -> its fields, and those of them that are JSON: found once, for there may be a million rows."""
+
+
 def encode(record: Record | Event | ModelVersion | Prediction) -> dict[str, Any]:
     """The columns of a record as they will be stored, and hashed.
 
@@ -70,19 +76,12 @@ def encode(record: Record | Event | ModelVersion | Prediction) -> dict[str, Any]
 
 def decode(kind: type[Stored], row: Mapping[Any, Any]) -> Stored:
     """The record of a stored row, equal to the one that was encoded."""
-    names, in_json = _plan(kind)
+    names, in_json = _FIELDS[kind]
     values = {name: row[name] for name in names}
     for name in in_json:
         if values[name] is not None:
             values[name] = json.loads(values[name])
     return kind(**values)
-
-
-@cache
-def _plan(kind: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The fields of a record, and those of them that are JSON: found once, for there may be a million rows."""
-    names = tuple(field.name for field in dataclasses.fields(kind))
-    return names, tuple(name for name in names if TABLES[kind].c[name].info.get("json"))
 
 
 def _cell(column: Column[Any], value: Any) -> Any:

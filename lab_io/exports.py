@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from db.records import Design
 from lab_io.columns import CONDITIONS
@@ -73,7 +74,7 @@ def to_xlsx(export: Export) -> bytes:
     for row in _table(export):
         cells = []
         for value in row:
-            cell = WriteOnlyCell(sheet)
+            cell: Any = WriteOnlyCell(sheet)
             if isinstance(value, str):
                 set_cell(cell, _ESCAPE.sub("_x005F_", value))
             elif value is not None:
