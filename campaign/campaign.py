@@ -367,6 +367,7 @@ class Campaign:
 
         Raises:
             InvalidInput: nothing is left to recommend, or a pin or veto cannot be followed.
+            Leased: somebody else is proposing; the message says who, since when and until when.
             BatchConflict: somebody else recommended a batch at the same moment; the message names it.
         """
         from campaign.propose import recommend
@@ -544,6 +545,31 @@ class Campaign:
 
         return write_worksheet(self.state, self.batch(number), Path(path))
 
+    def export(self, path: str | Path) -> Path:
+        """Write the current results as CSV or XLSX by the ending of `path`; `ingest` reads the file back.
+
+        Raises:
+            InvalidInput: the ending is another one, or the file cannot be written.
+        """
+        from campaign.export import write_results
+
+        return write_results(self.state, Path(path))
+
+    def crate(self, folder: str | Path, *, licence: str | None = None) -> Path:
+        """Write an RO-Crate: results, recommendations, spec, models, ledger and report, and what each of them is.
+
+        Args:
+            folder: a new or empty folder.
+            licence: address or text of the licence under which the data may be used.
+
+        Raises:
+            Conflict: the folder holds something.
+            InvalidInput: it cannot be written.
+        """
+        from campaign.crate import write_crate
+
+        return write_crate(self._store, self.name, Path(folder), licence=licence)
+
     def report(self, path: str | Path) -> Path:
         """Write the report, one HTML file that needs no network.
 
@@ -556,10 +582,14 @@ class Campaign:
             return write_report(self.state, Path(path), verified=not self._store.verify(self.name))
 
     def status(self) -> dict[str, Any]:
-        """Where the campaign stands, as plain values: batches, measured, pending, best, coverage, next thing to do."""
+        """Where the campaign stands, as plain values: batches, measured, pending, best, coverage, next thing to do.
+
+        `proposing` says who computes a batch right now, or is None.
+        """
         from campaign.status import status
 
-        return status(self.state)
+        lease = self._store.lease(self.name)
+        return status(self.state) | {"proposing": lease and lease.sentence()}
 
     def __repr__(self) -> str:
         from campaign.status import state_line, status

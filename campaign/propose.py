@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from campaign.filters import Sieve, Tally
 from campaign.health.data import repeats
 from campaign.kept_models import KeptModel, keep
 from campaign.pareto import measured_front, places
+from campaign.proposing import still, under_lease
 from campaign.provenance import ORIGIN, choice_notes, choice_settings, model_versions, origin
 from campaign.rationale import expectation, explain, noise_floor
 from campaign.replicates import Replicate, replicates
@@ -50,6 +52,7 @@ from campaign.survivors import Passed
 from campaign.thompson import SAMPLED, sampled
 from campaign.writing import retried
 from db.errors import Conflict, InvalidInput, Problem
+from db.leases import Lease
 from db.records import Batch, Candidate, ModelVersion, Recommendation
 from db.store import Store
 from surrogates.fitted import Fitted
@@ -96,12 +99,14 @@ def recommend(
 
     Raises:
         InvalidInput: nothing is left to recommend.
+        Leased: somebody else is proposing in this campaign.
         BatchConflict: somebody else recommended a batch at the same moment. Results that came in between are taken in.
     """
     seen: int | None = None
+    lease: Lease | None = None
 
     def attempt() -> RecommendedBatch:
-        nonlocal seen
+        nonlocal seen, lease
         stage("read the campaign")
         with store.reading():
             state = load_state(store, name)
@@ -121,16 +126,20 @@ def recommend(
             kept = f"it stays at {len(items)}, not {request.size}"
             notes = (note, kept) if request.size not in (None, len(items)) else (note,)
             return RecommendedBatch(standing, items, state.space, notes, repeated=True)
+        if lease is None and not request.dry_run:
+            lease = held.enter_context(under_lease(store, name, by=by))
+            still(store, state)
         proposal = propose(state, request, stage=stage)
         if not request.dry_run:
             stage("record")
-            record_batch(store, state, proposal, by=by)
+            record_batch(store, state, proposal, by=by, lease=lease)
         recorded = not request.dry_run
         return RecommendedBatch(
             proposal.batch, proposal.recommendations, state.space, proposal.notes, recorded=recorded
         )
 
-    return retried(attempt)
+    with ExitStack() as held:
+        return retried(attempt)
 
 
 def propose(
@@ -248,11 +257,19 @@ def over_budget(state: State, size: int) -> list[str]:
     return [f"over budget: {used} {word} of {limit}" for word, limit, used in counts if limit and used > limit]
 
 
-def record_batch(store: Store, state: State, proposal: Proposal, *, by: str) -> None:
+def record_batch(store: Store, state: State, proposal: Proposal, *, by: str, lease: Lease | None = None) -> None:
     """Write a batch to the ledger; its items are pending from then on.
+
+    Args:
+        store: where the campaign is.
+        state: of which the batch was computed.
+        proposal: the batch.
+        by: who proposes.
+        lease: under which it was computed.
 
     Raises:
         Overtaken: a batch was recommended or results were recorded since `state` was read.
+        Conflict: the lease is somebody else's by now.
     """
     for version in proposal.models:
         store.put_model_version(version)  # a cache: written first, so that no batch names a model nobody knows
@@ -267,6 +284,7 @@ def record_batch(store: Store, state: State, proposal: Proposal, *, by: str) -> 
         by=by,
         after=state.head.seq,
         unless={BATCH_RECOMMENDED, VETO_STATED, PENDING_EXPIRED, SPEC_REVISED, *RESULT_KINDS},
+        lease=lease,
     )
 
 

@@ -145,6 +145,8 @@ class BatchSpec(Frozen):
     shared: tuple[str, ...] = ()
     """Design columns that all samples of a batch have in common, such as the temperature of one furnace; the value is
     chosen with the batch; none if left out."""
+    due_days: Annotated[Number, Field(gt=0)] = 30
+    """Days after which an item that is still pending is overdue, and `status` asks about it; 30 if left out."""
 
     @model_validator(mode="after")
     def _room_left(self) -> BatchSpec:

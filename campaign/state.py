@@ -205,6 +205,16 @@ class State:
 
         Of a computed metric these are its labels alone, each as a sample of its own that nobody made.
         """
+        if metric not in self._observed:
+            self._observed[metric] = tuple(self._observe(metric))
+        return list(self._observed[metric])
+
+    @cached_property
+    def _observed(self) -> dict[str, tuple[Observation, ...]]:
+        """What `observations` found before: a status asks many times, and a campaign may be large."""
+        return {}
+
+    def _observe(self, metric: str) -> list[Observation]:
         if metric in self.labels:
             return [self._labelled(metric, label) for label in self.labels[metric]]
         found = []

@@ -8,6 +8,7 @@ from campaign.costs import account
 from campaign.failures import LearnedFeasibility
 from campaign.formulas import formula
 from campaign.outcomes import OutcomeConstraint
+from campaign.overdue import overdue, question
 from campaign.spaces import ordered
 from campaign.spec import Objective
 from campaign.state import Observation, State
@@ -48,6 +49,7 @@ def coverage(state: State, objective: Objective, level: float) -> dict[str, Any]
 
 def status(state: State) -> dict[str, Any]:
     """State of a campaign as plain values; `next` is the next thing to do."""
+    late = overdue(state)
     found: dict[str, Any] = {
         "campaign": state.name,
         "spec_revision": state.revision,
@@ -58,6 +60,7 @@ def status(state: State) -> dict[str, Any]:
         "void": sum(state.status(s.id) == "void" for s in state.samples),
         "pending": [r.label for r in state.pending],
         "waiting": [w.as_json() for w in waiting(state)],
+        "overdue": [item.as_json() for item in late],
         "vetoes": [
             {
                 "design": dict(v.design),
@@ -95,7 +98,7 @@ def status(state: State) -> dict[str, Any]:
         }
     found["stopping"] = stopping(state)
     found["front"] = _front(state)
-    found["next"] = _next(state, found)
+    found["next"] = question(late, state.name, state.spec.batch.due_days) or _next(state, found)
     return found
 
 
@@ -149,6 +152,8 @@ def state_line(found: dict[str, Any]) -> str:
         f"{found['measured']} measured",
         f"{len(found['pending'])} pending",
     ]
+    if found["overdue"]:
+        parts.append(f"{len(found['overdue'])} of them overdue")
     parts += [f"{found[kind]} {kind}" for kind in ("failed", "void") if found[kind]]
     if found["vetoes"]:
         parts.append(f"{len(found['vetoes'])} vetoed")

@@ -60,12 +60,26 @@ def canonical(value: Any) -> str:
     return text
 
 
+_SCALAR = frozenset((str, int, bool, type(None)))
+
+
+def _flat(value: dict[Any, Any]) -> bool:
+    """Whether a mapping is plain as it is, as a row of a table: its keys text, its values scalars that JSON has."""
+    for key, item in value.items():
+        kind = type(item)
+        if type(key) is not str or not (kind in _SCALAR or (kind is float and math.isfinite(item))):
+            return False
+    return True
+
+
 def _plain(value: Any, where: str) -> Any:
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{where} is {value}, not a finite number")
+        return value
+    if type(value) is dict and _flat(value):
         return value
     if isinstance(value, Mapping):
         for key in value:

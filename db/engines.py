@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from db.errors import Conflict, InvalidInput, Problem
+from db.filesystems import is_network, kind_of
 
 VARIABLE = "SITELOOP_DB"
 """Environment variable that holds the address of the database."""
@@ -25,6 +26,10 @@ ARTIFACTS = "SITELOOP_ARTIFACTS"
 
 WAIT_SECONDS = 30
 """How long a write waits for another one before it gives up."""
+
+_TURN_MS = 20
+"""SQLite asks for a lock ever more rarely the longer it waits, up to ten times a second, so that of many writers an old
+one starves beside new ones; who begins to wait anew every so often has the chance of all the others."""
 
 _DRIVERS = {
     "sqlite": "sqlite",
@@ -69,6 +74,11 @@ def artifacts(url: URL) -> Path:
     return Path(given or f"{url.database}.artifacts").absolute()
 
 
+def beside(url: URL, suffix: str) -> Path:
+    """A file beside an SQLite database, `lab.db` + suffix; of a PostgreSQL database it lies in the current folder."""
+    return Path(f"{url.database}{suffix}").absolute()
+
+
 def shown(url: URL) -> str:
     """The address without its password, for people to read."""
     query = {k: "***" if "pass" in k.lower() else v for k, v in url.query.items()}
@@ -79,7 +89,8 @@ def check_file(url: URL, *, create: bool) -> None:
     """Refuse an SQLite address whose file or folder is not there, before SQLite makes an empty file of it.
 
     Raises:
-        InvalidInput: the folder is missing, or the file is and `create` is false, or it is not a file.
+        InvalidInput: the folder is missing, or the file is and `create` is false, or it is not a file; or it would be
+            made on a network file system.
     """
     if url.drivername != "sqlite":
         return
@@ -93,6 +104,10 @@ def check_file(url: URL, *, create: bool) -> None:
     elif not create:
         fix = f"start a campaign here, which makes the file, or set ${VARIABLE} to the database you mean"
         raise InvalidInput(Problem(shown(url), "there is no such database file", fix))
+    elif is_network(path.parent):
+        what = f"{path.parent} is on a network file system ({kind_of(path.parent)}), on which SQLite loses data"
+        fix = f"name a folder on a disk of this machine, or set ${VARIABLE} to a PostgreSQL database"
+        raise InvalidInput(Problem(shown(url), what, fix))
 
 
 def engine(url: URL) -> Engine:
@@ -129,8 +144,23 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writing = connection.get_execution_options().get("siteloop_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    if not connection.get_execution_options().get("siteloop_write", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    raw: Any = connection.connection.dbapi_connection
+    deadline = time.monotonic() + WAIT_SECONDS
+    raw.execute(f"PRAGMA busy_timeout={_TURN_MS}")
+    try:
+        while time.monotonic() < deadline:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    break
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the last try, whose error is told
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={1000 * WAIT_SECONDS:.0f}")
 
 
 def for_reading(made: Engine) -> Engine:

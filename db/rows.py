@@ -47,6 +47,13 @@ TABLES: Mapping[type, Table] = {
 """Record type -> its table; the order is one in which rows can be inserted."""
 
 
+_NAMES = {kind: tuple(field.name for field in dataclasses.fields(kind)) for kind in TABLES}
+_FIELDS = {
+    kind: (names, tuple(n for n in names if TABLES[kind].c[n].info.get("json"))) for kind, names in _NAMES.items()
+}
+"""Record type -> its fields, and those of them that are JSON: found once, for there may be a million rows."""
+
+
 def encode(record: Record | Event | ModelVersion | Prediction) -> dict[str, Any]:
     """The columns of a record as they will be stored, and hashed.
 
@@ -69,9 +76,12 @@ def encode(record: Record | Event | ModelVersion | Prediction) -> dict[str, Any]
 
 def decode(kind: type[Stored], row: Mapping[Any, Any]) -> Stored:
     """The record of a stored row, equal to the one that was encoded."""
-    columns = TABLES[kind].c
-    values = {f.name: row[f.name] for f in dataclasses.fields(kind)}
-    return kind(**{k: json.loads(v) if columns[k].info.get("json") and v is not None else v for k, v in values.items()})
+    names, in_json = _FIELDS[kind]
+    values = {name: row[name] for name in names}
+    for name in in_json:
+        if values[name] is not None:
+            values[name] = json.loads(values[name])
+    return kind(**values)
 
 
 def _cell(column: Column[Any], value: Any) -> Any:

@@ -18,20 +18,34 @@ def is_empty(connection: Connection) -> bool:
 
 def check(connection: Connection, url: str) -> None:
     """Raise InvalidInput unless the schema is at this version's revision and its ledger is protected."""
+    check_revision(connection, url)
+    check_triggers(connection, url)
+
+
+def check_revision(connection: Connection, url: str) -> None:
+    """Raise InvalidInput unless the schema is at this version's revision."""
     found = _revision(connection, url)
     if found != migrations.HEAD:
         raise InvalidInput(_mismatch(found, url))
+
+
+def check_triggers(connection: Connection, url: str) -> None:
+    """Raise InvalidInput unless every append-only trigger is there."""
     if missing := missing_triggers(connection):
         what = f"the append-only triggers {', '.join(missing)} are missing, so the ledger is not protected"
         raise InvalidInput(Problem(url, what, f"{_UPGRADE}, which makes them again, then `siteloop log --verify`"))
 
 
-def upgrade(connection: Connection, url: str) -> str:
-    """Migrate to this version's revision and return the one before; InvalidInput if that is not a known one."""
+def upgradable(connection: Connection, url: str) -> str:
+    """The revision of a database that can be migrated to this version's; InvalidInput if it is not a known one.
+
+    Nobody else writes to its ledger before the transaction ends, so that a backup made in it holds everything.
+    """
     found = _revision(connection, url)
     if found not in migrations.revisions():
         raise InvalidInput(_mismatch(found, url))
-    migrations.upgrade(connection)
+    if connection.dialect.name == "postgresql":  # an SQLite transaction that writes is alone anyway
+        connection.exec_driver_sql("LOCK TABLE campaign, event IN EXCLUSIVE MODE")
     return found
 
 

@@ -6,16 +6,18 @@ import difflib
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection, Engine, Select, exists, insert, select
 
-from db import engines, ledger, migrations, schema, tables
+from db import engines, leases, ledger, migrations, schema, tables
+from db.backup import Manifest, write_backup
 from db.errors import Conflict, InvalidInput, Problem
 from db.inserts import upsert
+from db.leases import Lease
 from db.records import (
     Batch,
     Candidate,
@@ -34,6 +36,16 @@ from db.verify import verify
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+class Upgraded(NamedTuple):
+    """What an upgrade did."""
+
+    before: str
+    """Revision of the schema."""
+    after: str
+    backup: Path | None
+    """The database as it was before; None where nothing had to be migrated."""
 
 
 class Store:
@@ -100,17 +112,38 @@ class Store:
         return store
 
     @staticmethod
-    def upgrade(url: str | None = None) -> tuple[str, str]:
+    def upgrade(url: str | None = None, *, backup: Path | None = None) -> Upgraded:
         """Migrate an existing database to the schema of this version, and make its append-only triggers again.
 
-        Returns:
-            The revision before, and the one after.
+        A backup is written first, in the same transaction, so that nothing is recorded between the two.
+
+        Args:
+            url: as for `open`.
+            backup: the file to write it to; None for one beside the database, named after both revisions and the time.
 
         Raises:
-            InvalidInput: as `open`, except that an older schema or missing triggers are what it is for.
+            InvalidInput: as `open`, except that an older schema or missing triggers are what it is for; or the backup
+                cannot be written.
         """
         with Store._connect(url, create=False, clock=_utc_now) as store, engines.writing(store._engine) as connection:
-            return schema.upgrade(connection, store.url), migrations.HEAD
+            before = schema.upgradable(connection, store.url)
+            saved = None
+            if before != migrations.HEAD:
+                saved = backup or store._named(f"before-{migrations.HEAD}")
+                write_backup(connection, saved, schema=before, made_at=store.now())
+            migrations.upgrade(connection)
+            return Upgraded(before, migrations.HEAD, saved)
+
+    @classmethod
+    @contextmanager
+    def connected(cls, url: str | None = None) -> Iterator[tuple[Store, Connection]]:
+        """A store on a database whatever its schema, and a connection that reads from it: for `db.doctor` alone.
+
+        Raises:
+            InvalidInput: there is no database, or it cannot be reached.
+        """
+        with cls._connect(url, create=False, clock=_utc_now) as store, store._snapshot() as connection:
+            yield store, connection
 
     @classmethod
     def _connect(cls, url: str | None, *, create: bool, clock: Callable[[], datetime]) -> Store:
@@ -131,6 +164,30 @@ class Store:
     def artifacts(self) -> Path:
         """Folder for what can be computed again, such as the features of structures; it may be missing, or deleted."""
         return engines.artifacts(self._engine.url)
+
+    def backup(self, target: Path | None = None, *, artifacts: bool = False) -> tuple[Path, Manifest]:
+        """Write the whole database to one file, as it is at one moment; others go on writing.
+
+        Args:
+            target: the file, or a folder for it; None for one beside the database, named after the time.
+            artifacts: whether to put in what can be computed again, too.
+
+        Returns:
+            The file and what is in it.
+
+        Raises:
+            Conflict: there is such a file.
+            InvalidInput: it cannot be written.
+        """
+        named = self._named("backup")
+        path = named if target is None else target / named.name if target.is_dir() else target
+        with self._snapshot() as connection:
+            kept = self.artifacts if artifacts else None
+            return path, write_backup(connection, path, schema=migrations.HEAD, made_at=self.now(), artifacts=kept)
+
+    def _named(self, what: str) -> Path:
+        at = self.now()[:19].replace("-", "").replace(":", "")
+        return engines.beside(self._engine.url, f".{at}Z.{what}.zip")
 
     def close(self) -> None:
         """Give back all connections."""
@@ -177,6 +234,7 @@ class Store:
         by: str,
         after: int | None = None,
         unless: Collection[str] = (),
+        lease: Lease | None = None,
     ) -> Event:
         """Record one event and the rows that belong to it, all or nothing.
 
@@ -189,24 +247,31 @@ class Store:
             by: who did it.
             after: number of the last event that the caller has seen.
             unless: with `after`, kinds of event that would make this one wrong if they came in between.
+            lease: under which this was computed.
 
         Returns:
             The event as stored.
 
         Raises:
             Overtaken: an event of a kind in `unless` came after `after`.
-            Conflict: an id, label or number is taken.
+            Conflict: an id, label or number is taken, or the lease is somebody else's by now.
             InvalidInput: unknown campaign, a row that refers to one that is not there, or a value that cannot be kept.
             ValueError: a row of another campaign, a source with a wrong hash, or a key `rows` in the payload.
         """
         prepared = ledger.prepare(campaign, rows)
         with engines.writing(self._engine) as connection:
-            name = tables.campaign.c.name
-            if not connection.execute(select(name).where(name == campaign).with_for_update()).first():
-                raise _unknown(campaign, _campaigns(connection), self.url)
+            self._lock(connection, campaign)
+            if lease is not None:
+                leases.require(connection, lease)
             if after is not None:
                 ledger.refuse_newer(connection, campaign, after, unless)
             return ledger.write(connection, campaign, kind, payload, prepared, by=by, at=self.now())
+
+    def _lock(self, connection: Connection, campaign: str) -> None:
+        """Let no other transaction write in a campaign before this one ends."""
+        name = tables.campaign.c.name
+        if not connection.execute(select(name).where(name == campaign).with_for_update()).first():
+            raise _unknown(campaign, _campaigns(connection), self.url)
 
     def now(self) -> str:
         """The present by the store's clock, as events carry it."""
@@ -214,6 +279,43 @@ class Store:
         if now.tzinfo is None:
             raise ValueError("the clock of a store must give times with a time zone")
         return now.astimezone(UTC).isoformat(timespec="microseconds")
+
+    # Leases
+
+    def _in(self, seconds: float) -> str:
+        later = datetime.fromisoformat(self.now()) + timedelta(seconds=seconds)
+        return later.isoformat(timespec="microseconds")
+
+    def take_lease(self, campaign: str, *, by: str, seconds: float) -> Lease:
+        """Take the right to propose in a campaign, for `seconds` unless it is renewed.
+
+        Raises:
+            Leased: somebody else has it; the message says who, since when and until when.
+            InvalidInput: no such campaign.
+        """
+        with engines.writing(self._engine) as connection:
+            self._lock(connection, campaign)
+            return leases.take(connection, campaign, by=by, now=self.now(), until=self._in(seconds))
+
+    def renew_lease(self, lease: Lease, *, seconds: float) -> Lease:
+        """The same lease, to end `seconds` from now.
+
+        Raises:
+            Conflict: it lapsed, and is somebody else's by now.
+        """
+        with engines.writing(self._engine) as connection:
+            self._lock(connection, lease.campaign)
+            return leases.renew(connection, lease, self._in(seconds))
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give a lease back."""
+        with engines.writing(self._engine) as connection:
+            leases.release(connection, lease)
+
+    def lease(self, campaign: str) -> Lease | None:
+        """The lease in force in a campaign, or None."""
+        with self._snapshot() as connection:
+            return leases.held(connection, campaign, self.now())
 
     # Reads
 

@@ -192,3 +192,14 @@ prediction = Table(
     _text("candidate", key=True),
     _json("body"),
 )
+
+lease = Table(
+    "lease",
+    metadata,
+    _text("campaign", ForeignKey("campaign.name"), key=True),
+    _text("owner"),
+    _text("by"),
+    _text("since"),
+    _text("until"),
+)
+"""Who is proposing; the only rows that come and go, for they say what happens now and not what happened."""

@@ -15,6 +15,9 @@ from db.triggers import LEDGER
 
 _FIX = "restore the database from a backup, and compare its head hash with one printed in an earlier report"
 
+_CHUNK = 1000
+"""Rows that are in memory at a time."""
+
 Listed = dict[tuple[str, str], tuple[int, str, int]]
 """(table, id) -> event that lists the row, hash it gives, hash version."""
 
@@ -97,7 +100,8 @@ def _stored(
     connection: Connection, table: Table, campaign: str, expected: Mapping[str, Any]
 ) -> Iterator[Mapping[Any, Any]]:
     if table is not tables.source:
-        yield from connection.execute(select(table).where(table.c.campaign == campaign)).mappings()
+        rows = select(table).where(table.c.campaign == campaign).execution_options(yield_per=_CHUNK)
+        yield from connection.execute(rows).mappings()
         return
     for key in expected:  # one file at a time: all of them together may not fit in memory
         yield from connection.execute(select(table).where(table.c.sha256 == key)).mappings()

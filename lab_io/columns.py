@@ -55,7 +55,7 @@ _WORDS = {
     Kind.UNIT: "unit,units",
     Kind.QUALIFIER: "qualifier",
     Kind.SD: "sd,std,stdev",
-    Kind.IGNORED: "rank,candidate,ignore",
+    Kind.IGNORED: "rank,candidate,ignore,set aside",
 }
 _EXTRAS = {
     "operator": "operator",
@@ -76,6 +76,9 @@ _EXTRAS = {
     "comments": "notes",
     "remarks": "notes",
 }
+CONDITIONS = tuple(dict.fromkeys(_EXTRAS.values()))
+"""What a table may say of a measurement beside its value."""
+
 _METHOD = re.compile(
     r"(?:icp|icp[- ]?(?:oes|ms|aes)|eds|edx|xrf|xps|wds|epma|measured|meas\.?)(?: [^,;]{0,20})?(?:[,;] *(?P<unit>.+))?",
     re.IGNORECASE,

@@ -120,8 +120,12 @@ def read_table(
 
 
 def _unescaped(rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
-    """Rows without the `'` that protects text which looks like a formula."""
-    return [[c[1:] if isinstance(c, str) and c[:1] == "'" and c[1:2] in ESCAPED else c for c in r] for r in rows]
+    """Rows without the `'` that protects text which looks like a formula, or like text protected in this way."""
+
+    def guarded(cell: Cell) -> bool:
+        return isinstance(cell, str) and cell[:1] == "'" and cell.lstrip("'").startswith(ESCAPED)
+
+    return [[c[1:] if isinstance(c, str) and guarded(c) else c for c in r] for r in rows]
 
 
 def _table(

@@ -83,7 +83,7 @@ def render(worksheet: Worksheet, format: str) -> bytes:
 
 def escaped(text: str) -> str:
     """Text that no spreadsheet takes for a formula; control characters become the replacement character."""
-    guard = "'" if text.startswith(ESCAPED) else ""
+    guard = "'" if text.lstrip("'").startswith(ESCAPED) else ""
     return guard + _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -91,14 +91,14 @@ def _table(worksheet: Worksheet) -> list[list[str | float | None]]:
     """Header and rows; text is escaped, None is a cell to fill in."""
     levels = {m.name: _levels(worksheet.rows, m.name) for m in worksheet.metrics}
     header = ["sample_id", "rank", "candidate", *worksheet.elements]
-    header += [_with_unit(c.name, c.unit) for c in worksheet.columns]
+    header += [with_unit(c.name, c.unit) for c in worksheet.columns]
     for metric in worksheet.metrics:
         header.append(_predicted(metric))
         for level in levels[metric.name]:
-            header += [_with_unit(f"predicted {metric.name} {level:.0%} {end}", metric.unit) for end in ("from", "to")]
+            header += [with_unit(f"predicted {metric.name} {level:.0%} {end}", metric.unit) for end in ("from", "to")]
     priced = worksheet.cost_unit is not None
-    header += [_with_unit("planned cost", worksheet.cost_unit)] * priced
-    header += [_with_unit(m.name, m.heading_unit) for m in worksheet.metrics]
+    header += [with_unit("planned cost", worksheet.cost_unit)] * priced
+    header += [with_unit(m.name, m.heading_unit) for m in worksheet.metrics]
     header += ["status", "failure_mode", "notes"]
     table: list[list[str | float | None]] = [[escaped(name) for name in header]]
     for row in worksheet.rows:
@@ -121,7 +121,8 @@ def _levels(rows: Sequence[WorksheetRow], metric: str) -> list[float]:
     return sorted({float(level) for row in rows for level in row.predictions.get(metric, {}).get("intervals", {})})
 
 
-def _with_unit(name: str, unit: str | None) -> str:
+def with_unit(name: str, unit: str | None) -> str:
+    """A column name with its unit in brackets: `overpotential (mV)`."""
     return f"{name} ({unit})" if unit else name
 
 
@@ -129,7 +130,7 @@ def _predicted(metric: Metric) -> str:
     """Header of what is expected of a metric; the prefix keeps it from being read back."""
     if metric.boolean:
         return f"predicted chance that {metric.name} is good enough"
-    return _with_unit(f"predicted {metric.name}", metric.unit)
+    return with_unit(f"predicted {metric.name}", metric.unit)
 
 
 def _csv(table: list[list[str | float | None]]) -> bytes:
@@ -172,11 +173,11 @@ def _xlsx(worksheet: Worksheet, table: list[list[str | float | None]]) -> bytes:
     book = Workbook()
     sheet: Any = book.active
     sheet.title = "batch"
-    to_fill = {_with_unit(m.name, m.heading_unit) for m in worksheet.metrics} | {"status", "failure_mode", "notes"}
+    to_fill = {with_unit(m.name, m.heading_unit) for m in worksheet.metrics} | {"status", "failure_mode", "notes"}
     for number, row in enumerate(table, start=1):
         for column, value in enumerate(row):
             if value is not None:
-                _set(sheet.cell(number, column + 1), value)
+                set_cell(sheet.cell(number, column + 1), value)
     for column, name in enumerate(table[0]):
         letters = address(1, column)[:-1]
         widest = max(len(f"{r[column]:.6g}" if isinstance(r[column], float) else str(r[column] or "")) for r in table)
@@ -185,7 +186,7 @@ def _xlsx(worksheet: Worksheet, table: list[list[str | float | None]]) -> bytes:
         if name in to_fill:
             sheet[f"{letters}1"].fill = PatternFill("solid", fgColor="FFF2CC")
     sheet.freeze_panes = "B2"
-    lists = {"status": STATES} | {_with_unit(m.name, ANSWERS): ("yes", "no") for m in worksheet.metrics if m.boolean}
+    lists = {"status": STATES} | {with_unit(m.name, ANSWERS): ("yes", "no") for m in worksheet.metrics if m.boolean}
     for name, words in lists.items():
         letters = address(1, table[0].index(name))[:-1]
         choice = DataValidation(type="list", formula1=f'"{",".join(words)}"', allow_blank=True)
@@ -200,22 +201,22 @@ def _xlsx(worksheet: Worksheet, table: list[list[str | float | None]]) -> bytes:
         ("", "The column notes is yours: what you write there is kept with the results."),
     )
     for number, (name, text) in enumerate(notes, start=1):
-        _set(about.cell(number, 1), name)
-        _set(about.cell(number, 2), escaped(text) if isinstance(text, str) else text)
+        set_cell(about.cell(number, 1), name)
+        set_cell(about.cell(number, 2), escaped(text) if isinstance(text, str) else text)
     about.column_dimensions["A"].width = 16
     file = io.BytesIO()
     book.save(file)
-    return _timeless(file.getvalue())
+    return timeless(file.getvalue())
 
 
-def _set(cell: Any, value: object) -> None:
+def set_cell(cell: Any, value: object) -> None:
     """Write text as text: a spreadsheet library takes a leading = for a formula."""
     cell.value = value
     if isinstance(value, str):
         cell.data_type = "s"
 
 
-def _timeless(content: bytes) -> bytes:
+def timeless(content: bytes) -> bytes:
     """The same workbook without the time at which it was written."""
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(file, "w") as new:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-HEAD = "0001"
+HEAD = "0002"
 """Revision of the schema that this version of siteloop reads and writes."""
 
 _LOCK = 0x517E1009  # any fixed number: PostgreSQL's advisory lock for migrations of this application
 
 
-def upgrade(connection: Connection, revision: str = HEAD) -> None:
+def upgrade(connection: Connection, revision: str | None = None) -> None:
     """Bring a database to a revision and make its append-only triggers, in the caller's transaction.
 
     Args:
         connection: inside a write transaction; an empty database or one at an earlier revision.
-        revision: where to stop.
+        revision: where to stop; None for that of this version.
     """
     from alembic import command
     from alembic.config import Config
@@ -29,7 +29,7 @@ def upgrade(connection: Connection, revision: str = HEAD) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", "db:migrations")
-    command.upgrade(config, revision)
+    command.upgrade(config, revision or HEAD)
 
 
 def revisions() -> list[str]:

@@ -46,6 +46,8 @@ def status(campaign: Name, as_of: AsOf = None, db: Db = None, as_json: Json = Fa
         say(f"vetoed: {veto['formula']} ({veto['reason']})")
     for line in ages(found["waiting"]):
         say(line)
+    if found["proposing"]:
+        say(f"now: {found['proposing']}")
     say(f"next: {found['next']}" if as_of is None else f"next, as of event {found['head']['seq']}: {found['next']}")
     say(f"stop: {found['stopping']['advice']}")
     for rule in found["stopping"]["rules"]:

@@ -88,15 +88,23 @@ def schema() -> None:
     emit(json_schema())
 
 
-def db_upgrade(db: Db = None, as_json: Json = False) -> None:
-    """Bring a database of an older siteloop up to this one."""
+def db_upgrade(
+    db: Db = None,
+    backup: Annotated[
+        Path | None, typer.Option("--backup", help="Where to write the backup.  [default: beside the database]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring a database of an older siteloop up to this one; a backup is written first."""
     from db.store import Store
 
-    before, after = Store.upgrade(db)
+    before, after, saved = Store.upgrade(db, backup=backup)
     if as_json:
-        emit({"before": before, "after": after})
+        emit({"before": before, "after": after, "backup": saved and str(saved)})
         return
-    say(f"schema {before} -> {after}" if before != after else f"schema {after} is current")
+    say(f"schema {before} -> {after}" if saved else f"schema {after} is current")
+    if saved:
+        say(f"as it was before: {saved}")
 
 
 def register(app: typer.Typer) -> None:

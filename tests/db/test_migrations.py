@@ -42,7 +42,7 @@ def test_an_older_schema_names_the_command(address, monkeypatch):
     Store.open(address, create=True).close()
     monkeypatch.setattr(migrations, "HEAD", "9999")
     with pytest.raises(
-        InvalidInput, match=r"revision 0001, and this siteloop needs 9999\. Fix: run `siteloop db-upgrade`"
+        InvalidInput, match=r"revision 0002, and this siteloop needs 9999\. Fix: run `siteloop db-upgrade`"
     ):
         Store.open(address)
     with pytest.raises(InvalidInput, match="siteloop db-upgrade"):

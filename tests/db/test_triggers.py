@@ -14,13 +14,14 @@ KEY = {"event": "seq", "source": "sha256"}
 
 
 @pytest.fixture(params=migrations.revisions())
-def upgraded(request, address):
+def upgraded(request, address, tmp_path, monkeypatch):
     """Address of a database that was made at an old revision, upgraded and filled."""
+    monkeypatch.chdir(tmp_path)  # the backup of a PostgreSQL database goes to the current folder
     engine = engines.engine(engines.parse(address))
     with engines.writing(engine) as connection:
         migrations.upgrade(connection, request.param)
     engine.dispose()
-    assert Store.upgrade(address) == (request.param, migrations.HEAD)
+    assert Store.upgrade(address)[:2] == (request.param, migrations.HEAD)
     with Store.open(address) as store:
         fill(store)
     return address
@@ -99,7 +100,7 @@ def test_a_database_without_a_trigger_is_refused_until_it_is_upgraded(upgraded, 
     other_tool.execute(text(f"DROP TRIGGER measurement_no_update{on}"))
     with pytest.raises(InvalidInput, match=r"measurement_no_update are missing.*siteloop db-upgrade"):
         Store.open(upgraded)
-    assert Store.upgrade(upgraded) == (migrations.HEAD, migrations.HEAD)
+    assert Store.upgrade(upgraded) == (migrations.HEAD, migrations.HEAD, None)
     with Store.open(upgraded) as store:
         assert store.verify(CAMPAIGN) == []
 

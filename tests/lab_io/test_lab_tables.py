@@ -168,7 +168,7 @@ def test_a_label_alone_is_data_and_not_a_note() -> None:
 
 def test_the_guard_against_formulas_is_taken_away() -> None:
     table = read_table(b"a,b\n'=x,'-y\n'z,''=\n", "r.csv")
-    assert [r.cells for r in table.rows] == [("=x", "-y"), ("'z", "''=")]
+    assert [r.cells for r in table.rows] == [("=x", "-y"), ("'z", "'=")]  # a guard before a guard, one of them goes
 
 
 def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
