@@ -1,6 +1,7 @@
 """Two people, one campaign: one of them proposes, the other is told; results come in all the while."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from small_campaign import results
@@ -8,6 +9,7 @@ from small_campaign import results
 from campaign import Campaign, proposing
 from campaign import propose as module
 from campaign.overdue import overdue, question
+from campaign.status import status
 from db.errors import Conflict
 from db.leases import Leased
 
@@ -99,27 +101,32 @@ def test_what_a_failing_proposal_held_is_given_back(start):
     assert campaign._store.lease("small") is None
 
 
+def at(state, *, days):
+    """A state looked at some days later."""
+    later = datetime.fromisoformat(state.moment) + timedelta(days=days, seconds=1)
+    return replace(state, moment=later.isoformat())
+
+
 def test_what_the_lab_has_had_for_too_long_is_asked_about(start):
     campaign = start(batch={"size": 3, "due_days": 14})
     batch = campaign.recommend(3)
     campaign.ingest(results([(batch[0].label, batch[0].design)]), name="r.csv", commit=True)
     state = campaign.state
     assert overdue(state) == ()
-    later = datetime.now(UTC) + timedelta(days=20)
-    found = overdue(state, later)
-    assert [item.label for item in found] == [r.label for r in batch[1:]]
-    assert found[0].days == pytest.approx(20, abs=0.1)
+    found = overdue(at(state, days=20))
+    assert [item.sample for item in found] == [r.label for r in batch[1:]]
+    assert found[0].days == 20
+    assert overdue(at(state, days=13)) == ()
     said = question(found, "small", 14)
-    assert all(word in said for word in ("b1-02", "b1-03", "14 days", "20", "siteloop fail"))
+    assert all(word in said for word in ("b1-02", "b1-03", "14 days", "20", "siteloop expire"))
     assert "b1-01" not in said
     assert question((), "small", 14) == ""
 
 
-def test_status_asks(start, monkeypatch):
+def test_status_asks(start):
     campaign = start()
     campaign.recommend(2)
     assert campaign.status()["overdue"] == []
-    monkeypatch.setattr("campaign.overdue._days", lambda since, now: 31.0)
-    found = campaign.status()
+    found = status(at(campaign.state, days=31))
     assert [item["sample"] for item in found["overdue"]] == ["b1-01", "b1-02"]
-    assert found["next"].startswith("b1-01 and b1-02 are pending for more than 30 days")
+    assert found["next"].startswith("b1-01 and b1-02 are pending for 30 days or more")
