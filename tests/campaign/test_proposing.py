@@ -1,7 +1,7 @@
 """Two people, one campaign: one of them proposes, the other is told; results come in all the while."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from small_campaign import results
