@@ -30,7 +30,7 @@ NAME = "killed"
 COUNTERS = ("killed", "timed", "at_a_write", "real", "committed_before")
 COUNTERS += ("lost", "unsound", "repeats_failed", "different")
 COMMANDS = ("ingest", "recommend", "migration")
-PRELOADED = ("campaign.propose", "campaign.campaign", "campaign.record", "campaign.worksheet", "flows.cli.app")
+PRELOADED = ("campaign.recommend", "campaign.campaign", "campaign.record", "campaign.worksheet", "flows.cli.app")
 PRELOADED += (
     "alembic.command",
     "psycopg",

@@ -24,7 +24,7 @@ def siteloop(folder: Path, samples: int) -> Callable[[], list[int]]:
     import torch
 
     import acquisition.choose
-    import campaign.propose  # noqa: F401 - the campaign imports it when it recommends
+    import campaign.recommend  # noqa: F401 - the campaign imports it when it recommends
     from campaign import Campaign
 
     torch.set_num_threads(1)

@@ -1,10 +1,9 @@
-"""Propose a batch: believe, choose, explain, and write it to the ledger."""
+"""Propose a batch: believe, choose and explain."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,46 +14,29 @@ from acquisition.choose import Selection, choose
 from acquisition.shared import in_one_setting
 from campaign.beginning import begin, learnt
 from campaign.belief import Belief, believe, learnable
-from campaign.cards import RecommendedBatch
 from campaign.continuous import refined, valued
 from campaign.costs import batch_notes, payable, weighed
-from campaign.decisions import VETO_STATED
-from campaign.encoding import encode_ahead
-from campaign.feasibility import feasibility
+from campaign.describe import describe, filter_verdicts, warned
 from campaign.filling import SAMPLE, spread
-from campaign.filters import Sieve, Tally
-from campaign.health.data import repeats
-from campaign.kept_models import KeptModel, keep
-from campaign.pareto import measured_front, places
-from campaign.proposing import still, under_lease
+from campaign.filters import Tally
+from campaign.kept_models import KeptModel
+from campaign.pareto import measured_front
 from campaign.provenance import ORIGIN, choice_notes, choice_settings, model_versions, origin
-from campaign.rationale import expectation, explain, noise_floor
 from campaign.replicates import Replicate, replicates
 from campaign.reproposal import anew
 from campaign.request import Request
 from campaign.screen import Indices, open_sample, screen, sieve_of, unmeasured
-from campaign.sentences import warnings_about
 from campaign.shared import filling, positions, settings, within
-from campaign.site_rationale import changed
-from campaign.spaces.slab.space import SlabSpace
 from campaign.state import (
-    BATCH_RECOMMENDED,
-    PENDING_EXPIRED,
-    RESULT_KINDS,
-    SPEC_REVISED,
     State,
     batch_seed,
-    load_state,
 )
 from campaign.stopping import KEY, believed_left
 from campaign.surroundings import code_version, reproducible
 from campaign.survivors import Passed
 from campaign.thompson import SAMPLED, sampled
-from campaign.writing import retried
-from db.errors import Conflict, InvalidInput, Problem
-from db.leases import Lease
+from db.errors import InvalidInput, Problem
 from db.records import Batch, Candidate, ModelVersion, Recommendation
-from db.store import Store
 from surrogates.fitted import Fitted
 
 
@@ -71,75 +53,6 @@ class Proposal:
     """The surrogates, to be kept with it."""
     payload: dict[str, Any] = field(default_factory=dict, repr=False)
     """What the batch's event says beside the batch: vetoes, and what it supersedes."""
-
-
-def open_batch(state: State) -> Batch | None:
-    """The latest batch, if some of it is pending and nothing was recorded since: asking again must not double it."""
-    if not state.batches or state.last_result > state.last_batch:
-        return None
-    latest = state.batches[-1]
-    return latest if any(r.batch == latest.id for r in state.pending) else None
-
-
-class BatchConflict(Conflict):
-    """Somebody else recommended a batch at the same moment."""
-
-
-def recommend(
-    store: Store, name: str, request: Request, *, by: str, stage: Callable[[str], None] = lambda _: None
-) -> RecommendedBatch:
-    """The open batch again, or the next one, computed and written down.
-
-    Args:
-        store: where the campaign is.
-        name: of the campaign.
-        request: what is asked.
-        by: who asks.
-        stage: called with a name when a stage begins.
-
-    Raises:
-        InvalidInput: nothing is left to recommend.
-        Leased: somebody else is proposing in this campaign.
-        BatchConflict: somebody else recommended a batch at the same moment. Results that came in between are taken in.
-    """
-    seen: int | None = None
-    lease: Lease | None = None
-
-    def attempt() -> RecommendedBatch:
-        nonlocal seen, lease
-        stage("read the campaign")
-        with store.reading():
-            state = load_state(store, name)
-        if seen is not None and len(state.batches) > seen:
-            latest = state.batches[-1]
-            labels = ", ".join(r.label for r in state.recommendations if r.batch == latest.id)
-            what = f"batch {latest.number} ({labels}) was recommended by somebody else at the same moment"
-            raise BatchConflict(
-                Problem(f"campaign {name}", what, "make that one, or ask for a further one with --more")
-            )
-        seen = len(state.batches)
-        standing = None if request.more or request.pin or request.veto else open_batch(state)
-        if standing is not None:
-            gone = state.decisions.superseded
-            items = tuple(r for r in state.recommendations if r.batch == standing.id and r.id not in gone)
-            note = f"batch {standing.number} is open and nothing was recorded since; --more proposes a further one"
-            kept = f"it stays at {len(items)}, not {request.size}"
-            notes = (note, kept) if request.size not in (None, len(items)) else (note,)
-            return RecommendedBatch(standing, items, state.space, notes, repeated=True)
-        if lease is None and not request.dry_run:
-            lease = held.enter_context(under_lease(store, name, by=by))
-            still(store, state)
-        proposal = propose(state, request, stage=stage)
-        if not request.dry_run:
-            stage("record")
-            record_batch(store, state, proposal, by=by, lease=lease)
-        recorded = not request.dry_run
-        return RecommendedBatch(
-            proposal.batch, proposal.recommendations, state.space, proposal.notes, recorded=recorded
-        )
-
-    with ExitStack() as held:
-        return retried(attempt)
 
 
 def propose(
@@ -257,37 +170,6 @@ def over_budget(state: State, size: int) -> list[str]:
     return [f"over budget: {used} {word} of {limit}" for word, limit, used in counts if limit and used > limit]
 
 
-def record_batch(store: Store, state: State, proposal: Proposal, *, by: str, lease: Lease | None = None) -> None:
-    """Write a batch to the ledger; its items are pending from then on.
-
-    Args:
-        store: where the campaign is.
-        state: of which the batch was computed.
-        proposal: the batch.
-        by: who proposes.
-        lease: under which it was computed.
-
-    Raises:
-        Overtaken: a batch was recommended or results were recorded since `state` was read.
-        Conflict: the lease is somebody else's by now.
-    """
-    for version in proposal.models:
-        store.put_model_version(version)  # a cache: written first, so that no batch names a model nobody knows
-    for fitted in proposal.fits:
-        keep(store.artifacts, fitted)
-    candidates = [Candidate(r.candidate, r.design, r.stratum) for r in proposal.recommendations]
-    store.append(
-        state.name,
-        BATCH_RECOMMENDED,
-        {"batch": proposal.batch.id, "size": len(proposal.recommendations), **proposal.payload},
-        rows=[*candidates, proposal.batch, *proposal.recommendations],
-        by=by,
-        after=state.head.seq,
-        unless={BATCH_RECOMMENDED, VETO_STATED, PENDING_EXPIRED, SPEC_REVISED, *RESULT_KINDS},
-        lease=lease,
-    )
-
-
 @dataclass(frozen=True)
 class _Picked:
     candidates: Sequence[Candidate]
@@ -326,12 +208,12 @@ def _begin(
         return replace(picked, settings=picked.settings | history, notes=picked.notes + notes)
     candidates = [*pinned, *found.candidates]
     expected = [{"role": "space-filling"} for _ in pinned] + list(found.rationales)
-    filtered = _filtered(state, sieve_of(state), candidates)
+    filtered = filter_verdicts(state, sieve_of(state), candidates)
     why = "this batch is chosen by what earlier data tell, and its intervals wait for measurements of its own"
     return _Picked(
         candidates=candidates,
         predictions=[{} for _ in candidates],
-        rationales=[_warned({}, told | seen) for told, seen in zip(expected, filtered, strict=True)],
+        rationales=[warned({}, told | seen) for told, seen in zip(expected, filtered, strict=True)],
         settings={"acquisition": found.acquisition} | history,
         notes=(f"too little is measured here to learn from: {why}", *notes),
         tally=tally,
@@ -359,27 +241,16 @@ def _fill(
     strata = state.space.stratum(indices)
     rows = spread(X, strata, wanted, taken=state.space.coordinates(taken), prices=prices, purse=purse)
     candidates = [*pinned, *(state.space.candidate(int(indices[row])) for row in rows)]
-    filtered = _filtered(state, sieve_of(state), candidates)
+    filtered = filter_verdicts(state, sieve_of(state), candidates)
     why = "nothing is measured yet" if not state.measured else "too little is measured yet to learn from"
     return _Picked(
         candidates=candidates,
         predictions=[{} for _ in candidates],
-        rationales=[_warned({}, {"role": "space-filling", **found}) for found in filtered],
+        rationales=[warned({}, {"role": "space-filling", **found}) for found in filtered],
         settings={"acquisition": "space-filling"},
         notes=(f"{why}: this batch fills the space, stratum by stratum, and predicts nothing",),
         tally=tally,
     )
-
-
-def _filtered(state: State, sieve: Sieve, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
-    """What the filters make of candidates, as it is stored; nothing where there are none."""
-    if not sieve.filters:
-        return [{} for _ in candidates]
-    return [{"filters": [v.as_json() for v in sieve.verdicts(state.space.x_of(c.design))]} for c in candidates]
-
-
-def _warned(prediction: dict[str, Any], rationale: dict[str, Any]) -> dict[str, Any]:
-    return {**rationale, "warnings": warnings_about(prediction, rationale)}
 
 
 def _choose(
@@ -521,45 +392,3 @@ def _replicates(
         return bool(np.allclose(state.space.x_of(candidate.design)[columns], setting, rtol=0, atol=1e-9))
 
     return replicates(state, belief, n, seed, there, controls)
-
-
-def describe(
-    state: State, belief: Belief, candidates: Sequence[Candidate], stage: Callable[[str], None] = lambda _: None
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Predictions and rationales of candidates, as they are stored."""
-    X = np.stack([state.space.x_of(c.design) for c in candidates])
-    strata = [c.stratum for c in candidates]
-    if isinstance(state.space, SlabSpace) and state.spec.explanation.type == "site_reversion":
-        encode_ahead(belief.encode, changed(state.space, X), stage, what="structures to explain")
-    expected = {
-        b.objective.name: expectation(
-            b,
-            X,
-            strata,
-            noise_floor(b),
-            eligible=belief.eligible(b.data.exact.X),
-            repeats=repeats(state, b.objective)[1],
-        )
-        for b in belief.objectives
-    }
-    chances = feasibility(belief, X, strata) if belief.constraints else []
-    placed = places(state, belief, X) if len(belief.objectives) > 1 else []
-    made = belief.success.told(X) if belief.success else []
-    sieve = sieve_of(state)
-    filtered = _filtered(state, sieve, candidates)
-    predictions = [{name: found[i] for name, found in expected.items()} for i in range(len(candidates))]
-    rationales = []
-    for i, (candidate, prediction) in enumerate(zip(candidates, predictions, strict=True)):
-        roles = {p["role"] for p in prediction.values()}
-        rationale: dict[str, Any] = {"role": "exploit" if "exploit" in roles else "explore"}
-        if state.spec.explanation.type != "none":
-            rationale |= explain(state, belief, candidate, sieve)
-        rationale |= filtered[i]
-        if placed:
-            rationale["front"] = placed[i]
-        if chances:
-            rationale["feasibility"] = chances[i]
-        if made:
-            rationale["success"] = made[i]
-        rationales.append(_warned(prediction, rationale))
-    return predictions, rationales

@@ -8,9 +8,9 @@ from typing import Any
 from campaign.belief import Belief, believe, learnable
 from campaign.cards import card
 from campaign.decisions import candidate_of
+from campaign.describe import describe
 from campaign.formulas import example
 from campaign.outcomes import OutcomeConstraint
-from campaign.propose import describe
 from campaign.spec import Objective
 from campaign.state import State, batch_seed
 from campaign.status import best

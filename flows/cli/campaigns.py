@@ -97,7 +97,7 @@ def recommend(
     With --pin or --veto the open batch is proposed anew: what is neither made nor pinned is no longer pending.
     """
     from campaign import Campaign
-    from campaign.propose import BatchConflict
+    from campaign.recommend import BatchConflict
     from campaign.spaces import estimate
     from campaign.worksheet import check_target
 

@@ -6,8 +6,8 @@ from test_structures_loop import SPACE, Near, history, spec_of
 
 from campaign import Campaign
 from campaign.belief import believe
+from campaign.describe import describe
 from campaign.encoding import CHGNetEncoder
-from campaign.propose import describe
 from campaign.site_rationale import changed
 from campaign.spaces import build_space
 

@@ -6,7 +6,8 @@ import pytest
 from small_campaign import history, results, spec_of, truth
 
 from campaign import Campaign
-from campaign.propose import propose, record_batch
+from campaign.propose import propose
+from campaign.recommend import record_batch
 from campaign.request import Request
 from db.errors import Conflict, InvalidInput
 
@@ -312,7 +313,7 @@ def test_a_worksheet_filled_in_comes_back(start, tmp_path):
 
 def test_results_that_arrive_while_a_batch_is_computed_are_taken_in(start, monkeypatch):
     campaign, other = start(), None
-    from campaign import propose as module
+    from campaign import recommend as module
 
     compute = module.propose
 
@@ -331,7 +332,7 @@ def test_results_that_arrive_while_a_batch_is_computed_are_taken_in(start, monke
 
 
 def test_a_batch_of_somebody_else_is_not_doubled(start, monkeypatch):
-    from campaign import propose as module
+    from campaign import recommend as module
 
     campaign, compute, done = start(), module.propose, []
 

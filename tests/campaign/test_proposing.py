@@ -7,7 +7,7 @@ import pytest
 from small_campaign import results
 
 from campaign import Campaign, proposing
-from campaign import propose as module
+from campaign import recommend as module
 from campaign.overdue import overdue, question
 from campaign.status import status
 from db.errors import Conflict

@@ -15,8 +15,8 @@ import torch
 
 from campaign import Campaign
 from campaign.belief import believe
+from campaign.describe import describe
 from campaign.encoding import CHGNetEncoder
-from campaign.propose import describe
 from campaign.screen import ranked
 from campaign.site_rationale import contrast
 from campaign.spec import CampaignSpec, load_spec

@@ -28,7 +28,7 @@ def command(folder: str, arguments: tuple[str, ...]) -> None:
 def fork():
     """Runs a command in a process of its own; killed after `after` seconds if that is given."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["campaign.propose", "campaign.campaign", "campaign.record", "flows.cli.app"])
+    context.set_forkserver_preload(["campaign.recommend", "campaign.campaign", "campaign.record", "flows.cli.app"])
 
     def call(folder: Path, *arguments: str, after: float | None = None) -> int | None:
         process = context.Process(target=command, args=(str(folder), arguments))
