@@ -21,7 +21,7 @@ def test_files_that_vanish_between_reads_are_written_again(tmp_path, when):
     encode_sites(given, Distances(), cache, workers=1)
     found = []
     told = []
-    for i, encoded in enumerate(stream_sites(given, Distances(), cache, 1, lambda done, _: told.append(done))):
+    for i, encoded in enumerate(stream_sites(given, Distances(), cache, 1, lambda done, *_: told.append(done))):
         found.append(encoded)
         if i == when:
             for file in tmp_path.iterdir():
