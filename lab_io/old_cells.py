@@ -6,6 +6,7 @@ it works here, in a child that may die: bytes in, JSON out. Run as a file, it im
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import subprocess
@@ -59,13 +60,12 @@ def _main() -> None:
 
     import python_calamine
 
-    try:
+    # systems without such limits have the time limit of the parent; where it cannot be set, a stricter one is in force
+    with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    except (ImportError, ValueError, OSError):  # an operating system without such limits
-        pass
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with python_calamine.load_workbook(io.BytesIO(sys.stdin.buffer.read())) as book:
         sheet = book.get_sheet_by_name(sys.argv[1])
         if sheet.total_height * sheet.total_width > MAX_AREA:

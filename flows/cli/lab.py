@@ -44,8 +44,8 @@ def ingest(
     opened = Campaign.open(campaign, db=db, by=by)
     reading = read(
         file,
-        mapping=_pairs("--map", column),
-        units=_pairs("--unit", unit),
+        mapping=pairs("--map", column),
+        units=pairs("--unit", unit),
         sheet=sheet,
         fixes=fix or (),
         saved=opened.find_mapping(mapping) if mapping else None,
@@ -61,11 +61,11 @@ def ingest(
             opened.ingest(reading, commit=True)
     if as_json:
         done = commit and checked.ok and bool(checked.results) and not before
-        emit(_as_json(checked) | {"committed": done, "recorded_before": before})
+        emit(check_json(checked) | {"committed": done, "recorded_before": before})
     elif before:
         say("these very bytes were recorded before; there is nothing to do")
     else:
-        _show(checked)
+        show_check(checked)
     if not checked.ok and not before:
         note("nothing was recorded: put right what is listed, or answer by --map, --unit and --accept-fix")
         raise typer.Exit(InvalidInput.exit_code)
@@ -79,7 +79,12 @@ def ingest(
         say(f"next: {opened.status()['next']}")
 
 
-def _pairs(option: str, given: Pairs | None) -> dict[str, str]:
+def pairs(option: str, given: Pairs | None) -> dict[str, str]:
+    """`NAME=VALUE` pairs of an option or argument as a mapping.
+
+    Raises:
+        InvalidInput: a pair has no `=`.
+    """
     bad = [pair for pair in given or () if "=" not in pair]
     if bad:
         raise UsageError(
@@ -88,7 +93,8 @@ def _pairs(option: str, given: Pairs | None) -> dict[str, str]:
     return {name: value for name, _, value in (pair.rpartition("=") for pair in given or ())}
 
 
-def _as_json(checked: Check) -> dict[str, Any]:
+def check_json(checked: Check) -> dict[str, Any]:
+    """A checked table as plain values."""
     from dataclasses import asdict
 
     return {
@@ -110,7 +116,8 @@ def _as_json(checked: Check) -> dict[str, Any]:
     }
 
 
-def _show(checked: Check) -> None:
+def show_check(checked: Check) -> None:
+    """Print what became of every row of a checked table, and all problems."""
     rows = table("row>", "verdict", "sample_id", "recorded as; or what, where, and what to do")
     many = len(checked.rows) > MANY
     for row in checked.rows:

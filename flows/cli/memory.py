@@ -10,9 +10,7 @@ import typer
 
 from db.errors import InvalidInput
 from flows.cli.common import By, Db, Json, Name, emit, note, say, stages
-from flows.cli.lab import _as_json as check_json
-from flows.cli.lab import _pairs as pairs
-from flows.cli.lab import _show as show_check
+from flows.cli.lab import check_json, pairs, show_check
 
 Commit = Annotated[bool, typer.Option("--commit", help="Record it; without, it is checked only.")]
 Unit = Annotated[str | None, typer.Option("--unit", help="Unit of the value, where it does not say.")]
