@@ -83,7 +83,7 @@ def pairs(option: str, given: Pairs | None) -> dict[str, str]:
     """`NAME=VALUE` pairs of an option or argument as a mapping.
 
     Raises:
-        InvalidInput: a pair has no `=`.
+        UsageError: a pair has no `=`.
     """
     bad = [pair for pair in given or () if "=" not in pair]
     if bad:
