@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any, Generic, Protocol, Self, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -27,7 +28,7 @@ from campaign.pace import Pace
 from campaign.spaces.base import Ints
 
 PIECE = 65_536
-"""Candidates whose leaders are one result."""
+"""Candidates whose result is kept as one."""
 KEPT_FROM = 8
 """Pieces from which on results are kept on disk until all are there: fewer are done again in seconds."""
 WORKERS = min(8, os.cpu_count() or 1)
@@ -35,6 +36,23 @@ WORKERS = min(8, os.cpu_count() or 1)
 FOLDER = "screens"
 STALE = 86_400
 """Seconds after which what another screen of the campaign left is not gone on with any more."""
+
+
+class Result(Protocol):
+    """What is found in a piece, as it is kept on disk."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Its arrays of numbers, by name."""
+
+    def about(self) -> dict[str, Any]:
+        """The rest, as plain values."""
+
+    @classmethod
+    def restored(cls, arrays: dict[str, NDArray[Any]], about: dict[str, Any]) -> Self:
+        """The same result again."""
+
+
+R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,38 +89,49 @@ class Leaders:
             tally,
         )
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """As `Result`."""
+        return {"indices": self.indices, "scores": self.scores, "late": self.late}
+
+    def about(self) -> dict[str, Any]:
+        """As `Result`."""
+        t = self.tally
+        return {"opened": self.opened, "looked_at": t.looked_at, "removed": t.removed, "by_rule": dict(t.by_rule)}
+
+    @classmethod
+    def restored(cls, arrays: dict[str, NDArray[Any]], about: dict[str, Any]) -> Self:
+        """As `Result`."""
+        tally = Tally(about["looked_at"], about["removed"], Counter(about["by_rule"]))
+        return cls(arrays["indices"], arrays["scores"], arrays["late"].astype(bool), about["opened"], tally)
+
 
 @dataclass(frozen=True)
-class Kept:
+class Kept(Generic[R]):
     """Results of pieces, one file each, in a folder named by all that they depend on; derived, safe to delete."""
 
     folder: Path
+    kind: type[R]
 
     @classmethod
-    def of(cls, artifacts: Path, campaign: str, key: str) -> Kept:
+    def of(cls, kind: type[R], artifacts: Path, campaign: str, key: str) -> Kept[R]:
         """Those of a campaign under a key."""
-        return cls(artifacts / FOLDER / campaign / key)
+        return cls(artifacts / FOLDER / campaign / key, kind)
 
-    def get(self, number: int) -> Leaders | None:
+    def get(self, number: int) -> R | None:
         """The result of a piece; None where there is none that can be read."""
         try:
             with safe_open(self._path(number), framework="numpy") as file:
-                told = json.loads(file.metadata()["told"])
-                arrays = [file.get_tensor(name) for name in ("indices", "scores", "late")]
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
+                return self.kind.restored(arrays, json.loads(file.metadata()["told"]))
         except (OSError, SafetensorError, KeyError, ValueError):
             return None
-        tally = Tally(told["looked_at"], told["removed"], Counter(told["by_rule"]))
-        return Leaders(arrays[0], arrays[1], arrays[2].astype(bool), told["opened"], tally)
 
-    def put(self, number: int, found: Leaders) -> None:
+    def put(self, number: int, found: R) -> None:
         """Keep the result of a piece: written beside its place and renamed, so that no half of it is ever read."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        t = found.tally
-        told = {"opened": found.opened, "looked_at": t.looked_at, "removed": t.removed, "by_rule": dict(t.by_rule)}
-        arrays = {"indices": found.indices, "scores": found.scores, "late": found.late}
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in found.arrays().items()}
         part = self.folder / f"{uuid4().hex}.part"
-        save_file(tensors, part, metadata={"told": json.dumps(told)})
+        save_file(tensors, part, metadata={"told": json.dumps(found.about())})
         part.replace(self._path(number))
 
     def clear(self) -> None:
@@ -126,70 +155,96 @@ def lead(
     total: int,
     count: int,
     whole: int = 0,
-    kept: Kept | None = None,
+    kept: Kept[Leaders] | None = None,
     stage: Callable[[str], None] = lambda _: None,
 ) -> Leaders:
-    """The leaders of many candidates; the same whatever the number of workers, and however often it was interrupted.
+    """The leaders of many candidates.
+
+    Args:
+        pieces: positions in the space, `PIECE` at most each.
+        looks: the leaders of a piece, uncut; see `each`.
+        total: candidates in all pieces, for the progress.
+        count: how many leaders are wanted.
+        whole: all open candidates are, where there are no more than this.
+        kept: as for `each`; forgotten when all pieces are done.
+        stage: told how far it is, and how long the rest takes.
+
+    Returns:
+        The first leader first. Memory is what `looks` need for a piece each, and the leaders.
+    """
+
+    def cut(look: Callable[[Ints], Leaders]) -> Callable[[Ints], Leaders]:
+        return lambda piece: look(piece).cut(count, whole)
+
+    leaders = Leaders()
+    for found in each(pieces, [cut(look) for look in looks], total=total, kept=kept, stage=stage):
+        leaders = leaders.joined(found).cut(count, whole)
+    if kept:
+        kept.clear()
+    return leaders
+
+
+def each(
+    pieces: Iterable[Ints],
+    looks: Sequence[Callable[[Ints], R]],
+    *,
+    total: int,
+    kept: Kept[R] | None = None,
+    stage: Callable[[str], None] = lambda _: None,
+) -> Iterator[R]:
+    """What is found in each piece, in order; the same whatever the number of workers, and however often interrupted.
 
     Workers are threads with one thread of torch's own each: nearly all the time is spent in kernels that run side by
     side, and a process would need 250 MB for its imports alone.
 
     Args:
         pieces: positions in the space, `PIECE` at most each.
-        looks: the leaders of a piece, uncut; the same pure function for each worker, with a model of its own, for a
-            kernel of GPyTorch cannot be evaluated by two threads at once.
+        looks: what is found in a piece; the same pure function for each worker, with a model of its own, for a kernel
+            of GPyTorch cannot be evaluated by two threads at once.
         total: candidates in all pieces, for the progress.
-        count: how many leaders are wanted.
-        whole: all open candidates are, where there are no more than this.
-        kept: where results are kept until all pieces are done, if there are at least `KEPT_FROM`.
+        kept: where results are kept, if there are at least `KEPT_FROM`; whoever asked forgets them at the end.
         stage: told how far it is, and how long the rest takes.
-
-    Returns:
-        The first leader first. Memory is what `looks` need for a piece each, and the leaders.
     """
     kept = kept if total > (KEPT_FROM - 1) * PIECE else None
-    free: SimpleQueue[Callable[[Ints], Leaders]] = SimpleQueue()
+    free: SimpleQueue[Callable[[Ints], R]] = SimpleQueue()
     for look in looks:
         free.put(look)
 
-    def result(number: int, piece: Ints) -> tuple[Leaders, bool]:
+    def result(number: int, piece: Ints) -> tuple[R, bool]:
         before = kept.get(number) if kept else None
         if before is not None:
             return before, True
         look = free.get()
         try:
             with torch.no_grad():
-                found = look(piece).cut(count, whole)
+                found = look(piece)
         finally:
             free.put(look)
         if kept:
             kept.put(number, found)
         return found, False
 
-    leaders, done, new, pace, threads = Leaders(), 0, 0, Pace(), torch.get_num_threads()
+    done, new, pace, threads = 0, 0, Pace(), torch.get_num_threads()
     pool = ThreadPoolExecutor(len(looks), initializer=torch.set_num_threads, initargs=(1,))
     try:
         for length, future in _ahead(pool, result, enumerate(pieces), 2 * len(looks)):
             found, known = future.result()
-            leaders = leaders.joined(found).cut(count, whole)
+            yield found
             done, new = done + length, new + (0 if known else length)
             stage(f"screened {done:,} of {total:,} candidates{pace.more(new, total - done)}")
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)  # of the numerical library, which knows one number for all threads
-    if kept:
-        kept.clear()
-    return leaders
 
 
 def _ahead(
     pool: ThreadPoolExecutor,
-    result: Callable[[int, Ints], tuple[Leaders, bool]],
+    result: Callable[[int, Ints], tuple[R, bool]],
     pieces: Iterator[tuple[int, Ints]],
     most: int,
-) -> Iterator[tuple[int, Future[tuple[Leaders, bool]]]]:
+) -> Iterator[tuple[int, Future[tuple[R, bool]]]]:
     """Length and result of each piece, in order, with at most so many begun."""
-    waiting: deque[tuple[int, Future[tuple[Leaders, bool]]]] = deque()
+    waiting: deque[tuple[int, Future[tuple[R, bool]]]] = deque()
     for number, piece in pieces:
         waiting.append((len(piece), pool.submit(result, number, piece)))
         if len(waiting) >= most:

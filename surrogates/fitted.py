@@ -107,7 +107,7 @@ class Fitted:
             return found
         domain = self.domain(bags)
         factor = torch.ones_like(domain.widening) if self.recipe.knows_distance else domain.widening
-        return found.widened(quantiles[:, MEDIAN], factor, tuple(domain.reason(i) for i in range(len(bags))))
+        return found.widened(quantiles[:, MEDIAN], factor, domain.reasons())
 
     @cached_property
     def _guard(self) -> Guard:

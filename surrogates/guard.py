@@ -53,14 +53,15 @@ class Domain:
         """Factor for intervals that do not know their reach, `n`: 1 inside, then the distance, up to `WIDEST`."""
         return self.distance.nan_to_num(1.0).clamp(1.0, WIDEST)
 
-    def reason(self, i: int) -> str:
-        """Why a bag is outside, in words; empty if it is inside."""
-        reasons = []
-        if self.new_stratum[i]:
-            reasons.append("no training sample is of its stratum")
-        if self.distance[i] > 1:
-            reasons.append(f"{float(self.distance[i]):.1f} times as far from the training samples as they are apart")
-        return " and ".join(reasons)
+    def reasons(self) -> tuple[str, ...]:
+        """Why each bag is outside, in words; empty if it is inside."""
+        found = []
+        for new, distance in zip(self.new_stratum.tolist(), self.distance.tolist(), strict=True):
+            reasons = ["no training sample is of its stratum"] if new else []
+            if distance > 1:
+                reasons.append(f"{distance:.1f} times as far from the training samples as they are apart")
+            found.append(" and ".join(reasons))
+        return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,7 @@ def test_all_are_kept_where_few_are_open():
 def test_an_interrupted_look_goes_on_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(streaming, "KEPT_FROM", 1)
     monkeypatch.setattr(streaming, "PIECE", 100)
-    kept, seen = Kept.of(tmp_path, "c", "key"), []
+    kept, seen = Kept.of(Leaders, tmp_path, "c", "key"), []
 
     def watched(piece: np.ndarray) -> Leaders:
         seen.append(int(piece[0]))

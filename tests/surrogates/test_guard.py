@@ -26,14 +26,14 @@ def test_fresh_draws_are_inside_and_others_are_not():
     rich = torch.tensor([[0.1, 0.0, 0.0, 0.9]], dtype=torch.float64)
     domain = found.domain(encode(rich, stratum=["few"]))
     assert not domain.inside.any()
-    assert "times as far from the training samples as they are apart" in domain.reason(0)
+    assert "times as far from the training samples as they are apart" in domain.reasons()[0]
 
 
 def test_a_stratum_that_was_never_measured_is_outside():
     found, encode = fitted(SMALL)
     domain = found.domain(encode(poor_in_lanthanum(2, seed=1), stratum=["few", "many"]))
     assert domain.inside.tolist() == [True, False]
-    assert domain.reason(1) == "no training sample is of its stratum"
+    assert domain.reasons()[1] == "no training sample is of its stratum"
 
 
 def test_only_recipes_that_do_not_know_their_reach_are_widened():
