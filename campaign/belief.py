@@ -34,6 +34,7 @@ from campaign.state import State
 from campaign.success import SuccessBelief, believe_success
 from surrogates.bags import Bags, Targets
 from surrogates.choice import ENOUGH, GROWTH, Choice, choose, needs_rescoring
+from surrogates.conformal import Interval as Calibrated
 from surrogates.conformal import Withheld, adaptive_alpha
 from surrogates.encoders.base import Encoder
 from surrogates.recipes import recipe_from
@@ -179,13 +180,13 @@ class ObjectiveBelief:
         if isinstance(found, Withheld):
             why = f"needs {found.needs} more measurement{'s' if found.needs > 1 else ''}"
             return [Interval(level=level, working_level=1 - alpha, withheld=why)] * len(X)
-        ends = sign(self.objective) * torch.stack([found.lower, found.upper], dim=-1).detach().numpy()
+        ends = self.ends(found)
         return [
             Interval(
                 level=level,
                 working_level=round(1 - alpha, 6),
-                lower=float(ends[i].min()),
-                upper=float(ends[i].max()),
+                lower=float(ends[i, 0]),
+                upper=float(ends[i, 1]),
                 method=found.method,
                 n_calibration=found.n_calibration[i],
                 stratum=found.stratum[i],
@@ -194,6 +195,11 @@ class ObjectiveBelief:
             )
             for i in range(len(X))
         ]
+
+    def ends(self, found: Calibrated) -> Array:
+        """Lower and upper ends of intervals, `n x 2`, in the user's unit."""
+        ends = sign(self.objective) * torch.stack([found.lower, found.upper], dim=-1).detach().numpy()
+        return np.sort(ends, axis=-1)
 
     def joint(self, X: Array) -> tuple[Array, Array]:
         """Belief about the noise-free values of designs `n x d`, in the user's unit: mean `n`, covariance `n x n`."""

@@ -156,19 +156,23 @@ class Campaign(Door):
         )
         return recommend(self._ledger, self.name, request, by=self._by, stage=stage)
 
-    def screen(self, top: int = 50, *, stage: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
+    def screen(
+        self, top: int = 50, *, table: str | Path | None = None, stage: Callable[[str], None] = lambda _: None
+    ) -> list[dict[str, Any]]:
         """Predict the whole space and rank it by the predicted median of the first objective; nothing is pending.
 
         Args:
             top: how many of the best to return and to keep in the store's cache of predictions.
-            stage: told how far it is. What was encoded before it is interrupted is not encoded again.
+            table: a .csv file for the prediction of every open candidate, with its interval at the spec's first level;
+                None for none. A file that exists is replaced.
+            stage: told how far it is. What was encoded or predicted before it is interrupted is not done again.
 
         Raises:
-            InvalidInput: too little is measured to predict anything.
+            InvalidInput: too little is measured to predict anything, or the table cannot be written.
         """
-        from campaign.screen import ranked
+        from campaign.ranking import ranked
 
-        found, predictions = ranked(self.state, top, stage)
+        found, predictions = ranked(self.state, top, table=None if table is None else Path(table), stage=stage)
         self._store.put_predictions(predictions)
         return found
 

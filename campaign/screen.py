@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
@@ -14,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from acquisition.shortlist import FINALISTS, JOINT_LIMIT, Promise
-from campaign.belief import Belief, belief_score, believe, learnable
+from campaign.belief import Belief
 from campaign.costs import account, payable, weighed
 from campaign.encoding import encode_ahead, site_encoder
 from campaign.filling import drawn
@@ -24,9 +23,7 @@ from campaign.spaces import StructureSpace
 from campaign.spaces.base import Floats
 from campaign.state import State, batch_seed
 from campaign.streaming import PIECE, WORKERS, Kept, Leaders, lead
-from campaign.survivors import Passed, staged, survivors
-from db.errors import InvalidInput, Problem
-from db.records import Prediction
+from campaign.survivors import Passed, survivors
 from surrogates.bags import content_hash
 from surrogates.recipes import recipe_hash
 
@@ -87,14 +84,14 @@ def open_chunks(
         tally: what hard filters take out is added to it.
     """
     opened = open_ones(state, again=again)
-    pieces = state.space.chunks(CHUNK) if only is None else _pieces(only, CHUNK)
-    for piece in pieces:
+    for piece in state.space.chunks(CHUNK) if only is None else pieces(only, CHUNK):
         rest = opened(piece, tally)
         if len(rest):
             yield rest
 
 
-def _pieces(indices: Indices, size: int) -> Iterator[Indices]:
+def pieces(indices: Indices, size: int) -> Iterator[Indices]:
+    """Indices in consecutive arrays of at most `size`."""
     for start in range(0, len(indices), size):
         yield indices[start : start + size]
 
@@ -166,7 +163,7 @@ def screen(
     """
     seed = batch_seed(state, len(state.batches) + 1)
     if isinstance(state.space, StructureSpace) or _size(state, only) <= JOINT_LIMIT:
-        only = _measured_first(state, belief, open_chunks(state, only=only, again=again, tally=tally), wanted)
+        only = measured_first(state, belief, open_chunks(state, only=only, again=again, tally=tally), wanted)
         only = survivors(state, belief, only, wanted=wanted, seed=seed, passed=passed, stage=stage)
         encode_ahead(belief.encode, state.space.X(only), stage)
         if len(only) <= JOINT_LIMIT:
@@ -196,7 +193,7 @@ def screen(
 
     about = ["promise", [goal.__dict__ for goal in belief.goals], promise.scale.tolist(), promise.worst]
     about += [promise.doubtful, best, repr(account(state))]
-    found = _lead(
+    found = leaders_by(
         state,
         belief,
         promise,
@@ -225,11 +222,11 @@ def _to_beat(state: State, belief: Belief, promise: Promise) -> float:
     return float((measured.scores(measured.members) / promise.scale).sum(-1).amin())
 
 
-def _measured_first(state: State, belief: Belief, chunks: Iterator[Indices], wanted: int) -> Indices:
+def measured_first(state: State, belief: Belief, chunks: Iterator[Indices], wanted: int) -> Indices:
     """The candidates of densities that were measured, where there are as many as `wanted`; else all."""
-    pieces = list(chunks)
-    inside = [piece[~unmeasured(state, belief, piece)] for piece in pieces]
-    found = inside if sum(map(len, inside)) >= wanted else pieces
+    whole = list(chunks)
+    inside = [piece[~unmeasured(state, belief, piece)] for piece in whole]
+    found = inside if sum(map(len, inside)) >= wanted else whole
     return np.concatenate([np.empty(0, dtype=np.int64), *found])
 
 
@@ -237,7 +234,7 @@ def _size(state: State, only: Indices | None) -> int:
     return state.space.count if only is None else len(only)
 
 
-def _lead(
+def leaders_by(
     state: State,
     belief: Belief,
     scoring: T,
@@ -259,31 +256,41 @@ def _lead(
     def look(scoring: T, piece: Indices) -> Leaders:
         tally = Tally()
         rest = opened(piece, tally)
-        parts = [score(scoring, state.space.X(part), part) for part in _pieces(rest, CHUNK)]
+        parts = [score(scoring, state.space.X(part), part) for part in pieces(rest, CHUNK)]
         scores, late = zip(*parts, strict=True) if parts else ((np.empty(0),), (np.empty(0, dtype=bool),))
         return Leaders(rest, np.concatenate(scores), np.concatenate(late), len(rest), tally)
 
-    key = content_hash(
+    key = screen_key(state, belief, [*about, count, whole], only=only, again=again)
+    return lead(
+        state.space.chunks(PIECE) if only is None else pieces(only, PIECE),
+        [partial(look, mine) for mine in for_workers(state, scoring)],
+        total=_size(state, only),
+        count=count,
+        whole=whole,
+        kept=Kept.of(Leaders, state.artifacts, state.name, key),
+        stage=stage,
+    )
+
+
+def screen_key(
+    state: State, belief: Belief, about: Sequence[Any], *, only: Indices | None = None, again: bool = False
+) -> str:
+    """Hash of all that what is found in the pieces of a space depends on, `about` being what is looked for."""
+    return content_hash(
         *(torch.from_numpy(some) for some in (closed_ones(state, again=again), *([] if only is None else [only]))),
         state.space.fingerprint(),
         [filter_.model_dump(mode="json") for filter_ in state.spec.filters],
-        [state.revision, *([] if only is None else ["only"]), count, whole, PIECE, version("siteloop")],
+        [state.revision, *([] if only is None else ["only"]), PIECE, version("siteloop")],
         [[recipe_hash(b.choice.recipe), b.choice.fitted.data_hash, b.choice.fitted.seed] for b in belief.all],
         [bound.__dict__ for bound in belief.bounds],
         [c.success.data_hash for c in belief.classified],
         list(about),
     )
-    one = isinstance(state.space, StructureSpace)  # what they are encoded to is in memory once
-    each = [scoring] if one else [deepcopy(scoring) for _ in range(WORKERS)]
-    return lead(
-        state.space.chunks(PIECE) if only is None else _pieces(only, PIECE),
-        [partial(look, mine) for mine in each],
-        total=_size(state, only),
-        count=count,
-        whole=whole,
-        kept=Kept.of(state.artifacts, state.name, key),
-        stage=stage,
-    )
+
+
+def for_workers(state: State, scoring: T) -> list[T]:
+    """A copy for each worker; of structures there is one worker, for what they are encoded to is in memory once."""
+    return [scoring] if isinstance(state.space, StructureSpace) else [deepcopy(scoring) for _ in range(WORKERS)]
 
 
 def unmeasured(state: State, belief: Belief, indices: Indices) -> NDArray[np.bool_]:
@@ -292,71 +299,3 @@ def unmeasured(state: State, belief: Belief, indices: Indices) -> NDArray[np.boo
         return np.zeros(len(indices), dtype=bool)
     known = set.intersection(*(set(b.data.exact.strata) for b in belief.all))
     return np.array([stratum not in known for stratum in state.space.stratum(indices)], dtype=bool)
-
-
-def ranked(
-    state: State, top: int, stage: Callable[[str], None] = lambda _: None
-) -> tuple[list[dict[str, Any]], list[Prediction]]:
-    """The best open candidates by predicted median of the first objective, with the predictions to keep.
-
-    Candidates below a least probability, of a constraint or of success, and structures of a density that was never
-    measured, come after all others.
-
-    Args:
-        state: the campaign.
-        top: how many.
-        stage: told how far it is.
-
-    Returns:
-        Plain values per candidate (design, stratum, and per objective and constraint median, unit and intervals; with
-        constraints, the probability of meeting each and all), and the same as records for the store's cache. Memory is
-        that of `streaming.lead`.
-
-    Raises:
-        InvalidInput: too little is measured to predict anything.
-    """
-    if not learnable(state):
-        fix = "ingest results first; `siteloop recommend` gives a batch that fills the space"
-        raise InvalidInput(Problem(f"campaign {state.name}", "too little is measured to predict anything", fix))
-    seed = batch_seed(state, len(state.batches) + 1)
-    belief = believe(state, seed=seed)
-    only = None
-    if isinstance(state.space, StructureSpace):
-        wanted = top if staged(state) else state.space.count
-        only = _measured_first(state, belief, open_chunks(state), wanted)
-        only = survivors(state, belief, only, wanted=top, seed=seed, stage=stage)
-        encode_ahead(belief.encode, state.space.X(only), stage)
-
-    def score(belief: Belief, X: Floats, indices: Indices) -> tuple[Floats, NDArray[np.bool_]]:
-        first = belief.objectives[0]
-        median = first.median(X, state.space.stratum(indices))
-        return belief_score(first, median), ~belief.likely(X) | unmeasured(state, belief, indices)
-
-    stage("screen")
-    best = _lead(state, belief, belief, score, ["median"], top, only=only, stage=stage).indices
-    stage("predict the best")
-    X, strata = state.space.X(best), state.space.stratum(best)
-    found: list[dict[str, Any]] = []
-    predictions = []
-    for row, index in enumerate(best):
-        candidate = state.space.candidate(int(index))
-        expected = {}
-        for b in belief.all:
-            one, where = X[row : row + 1], strata[row : row + 1]
-            body = {
-                "unit": b.objective.unit,
-                "median": float(b.median(one, where)[0]),
-                "intervals": {f"{level:g}": b.intervals(one, where, level)[0].as_json() for level in b.alphas},
-            }
-            expected[b.objective.name] = body
-            key = recipe_hash(b.choice.recipe), b.choice.fitted.data_hash, seed
-            predictions.append(Prediction(candidate.id, *key, objective=b.objective.name, body=body))
-        about = {"candidate": candidate.id, "design": dict(candidate.design), "stratum": candidate.stratum}
-        if belief.constraints:
-            chances = belief.feasibility(X[row : row + 1])[0].tolist()
-            each = {c.constraint.name: p for c, p in zip(belief.constraints, chances, strict=True)}
-            about["feasibility"] = {"each": each, "all": math.prod(chances)}
-        if belief.success:
-            about["success"] = belief.success.told(X[row : row + 1])[0]
-        found.append({**about, "predictions": expected})
-    return found, predictions

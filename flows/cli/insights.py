@@ -1,8 +1,12 @@
-"""Commands that ask a campaign what it makes of itself and of a design: diagnose, whatif. They record nothing."""
+"""Commands that ask a campaign what it makes of itself, of a design and of its space: diagnose, whatif, screen.
+
+They record nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -142,7 +146,54 @@ def _compare(designs: Sequence[Mapping[str, Any]]) -> None:
     console().print(rows)
 
 
+def screen(
+    campaign: Name,
+    top: Annotated[int, typer.Option("--top", min=1, max=10_000, help="How many of the best to show.")] = 20,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write the prediction of every open candidate: .csv.")
+    ] = None,
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """Predict the whole space and rank it by what is predicted. Nothing is pending afterwards.
+
+    Interrupted, it goes on where it was when it is asked for again.
+    """
+    from campaign import Campaign
+    from campaign.formulas import formula
+    from campaign.sentences import interval_text, percent
+    from campaign.spaces import estimate
+    from campaign.words import quantity
+    from flows.cli.predictions import short
+
+    opened = Campaign.open(campaign, db=db)
+    space = opened.state.space
+    with stages(estimate(space).seconds) as stage:
+        found = opened.screen(top, table=output, stage=stage)
+    if as_json:
+        emit({"campaign": campaign, "ranked": found, "wrote": None if output is None else str(output)})
+        return
+    columns = []
+    for name, expected in found[0]["predictions"].items() if found else ():
+        columns.append(f"{name} ({expected['unit']})>" if expected["unit"] else f"{name}>")
+        columns += [f"{100 * float(level):g} %>" for level in expected["intervals"]]
+    chances = [key for key in ("feasibility", "success") if found and key in found[0]]
+    rows = table(">", "design", *columns, *({"feasibility": "P(feasible)>", "success": "P(made)>"}[c] for c in chances))
+    for rank, one in enumerate(found, 1):
+        cells = []
+        for expected in one["predictions"].values():
+            cells.append(quantity(expected["median"], digits=4))
+            cells += [short(interval_text(interval, None)) for interval in expected["intervals"].values()]
+        likely = {"feasibility": lambda told: told["all"], "success": lambda told: told["probability"]}
+        cells += [percent(likely[key](one[key])) for key in chances]
+        rows.add_row(str(rank), formula(one["design"], space), *cells)
+    console().print(rows)
+    if output is not None:
+        say(f"wrote {output}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command()(diagnose)
+    app.command()(screen)
     app.command()(whatif)

@@ -15,7 +15,7 @@ from small_campaign import ELEMENTS, history, spec_of, truth
 from campaign import Campaign
 from campaign.belief import believe
 from campaign.cards import card
-from campaign.screen import ranked
+from campaign.ranking import ranked
 from campaign.spec import load_spec
 from campaign.status import best
 from db.errors import InvalidInput

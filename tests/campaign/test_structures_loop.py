@@ -17,7 +17,7 @@ from campaign import Campaign
 from campaign.belief import believe
 from campaign.describe import describe
 from campaign.encoding import CHGNetEncoder
-from campaign.screen import ranked
+from campaign.ranking import ranked
 from campaign.site_rationale import contrast
 from campaign.spec import CampaignSpec, load_spec
 from db.errors import InvalidInput

@@ -59,3 +59,19 @@ def test_bad_questions_get_one_message_and_their_code(plate, command, code, word
     assert said.code == code
     assert "Traceback" not in said.err
     assert all(word in said.err for word in words), said.err
+
+
+def test_screen_ranks_the_space_and_writes_all_of_it(plate):
+    before = plate("log", "oer-plate").out
+    said = plate("screen", "oer-plate", "--top", "3", "-o", "all.csv")
+    assert said.code == 0, said.err
+    assert "wrote all.csv" in said.out
+    found = plate("screen", "oer-plate", "--top", "3", "--json").json["ranked"]
+    assert len(found) == 3
+    medians = [one["predictions"]["overpotential"]["median"] for one in found]
+    assert medians == sorted(medians)
+    header, *rows = Path("all.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert header.startswith("Ni,Fe,")
+    assert len(rows) > 3
+    assert plate("log", "oer-plate").out == before
+    assert plate("screen", "oer-plate", "-o", "all.txt").code == 3
