@@ -107,7 +107,7 @@ def step(folder: Path, stop_at: int | None, more: bool) -> dict[str, Any]:
         seconds[stage_now] = seconds.get(stage_now, 0.0) + now - last
         last = now
         words = name.split()
-        stage_now = "encode" if words[0] == "encoded" else name
+        stage_now = {"encoded": "encode", "screened": "screen"}.get(words[0], name)
         if "explain" in name:
             stage_now = "explain"
         if stop_at is not None and words[0] == "encoded" and int(words[1].replace(",", "")) >= stop_at:
@@ -191,7 +191,9 @@ def figure(found: dict[str, Any]) -> None:
     from matplotlib import pyplot
 
     names = ("interrupted", "resumed", "encoded_before")
-    stages = list(dict.fromkeys(stage for name in names for stage in found[name]["by_stage"]))
+    longest = max(found[name]["seconds"] for name in names)
+    spent = [(stage, s) for name in names for stage, s in found[name]["by_stage"].items()]
+    stages = list(dict.fromkeys(stage for stage, s in spent if s > longest / 500))
     drawn, axis = pyplot.subplots(figsize=(7, 2.6), layout="constrained")
     left = [0.0] * len(names)
     for stage in stages:
@@ -200,7 +202,7 @@ def figure(found: dict[str, Any]) -> None:
         left = [a + b for a, b in zip(left, widths, strict=True)]
     axis.invert_yaxis()
     axis.set(xlabel="seconds", title=f"{found['candidates']:,} candidates")
-    axis.legend(frameon=False, fontsize=7, loc="upper right")
+    axis.legend(frameon=False, fontsize=8, loc="center right", bbox_to_anchor=(0.98, 0.24), ncols=2)
     RESULTS.mkdir(exist_ok=True)
     drawn.savefig(RESULTS / "screening.png", dpi=110)
 
