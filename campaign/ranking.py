@@ -228,14 +228,20 @@ def _header(state: State, belief: Belief, level: float) -> Iterator[str]:
 
 
 def _rows(state: State, found: Predicted) -> Iterator[list[str]]:
-    names = [(name, "0" if name in state.space.components else "") for name in variables(state.space)]
+    space = state.space
+    sides = [column.name for column in space.side_columns()]
+    fractions = space.X(found.indices)[:, : len(space.components)].tolist()
+    strata = [escaped(stratum) for stratum in space.stratum(found.indices)]
     values = found.values.reshape(len(found.indices), -1).tolist()
-    for index, numbers, beyond, chances in zip(
-        found.indices.tolist(), values, found.outside.tolist(), found.chances.tolist(), strict=True
-    ):
-        candidate = state.space.candidate(index)
-        row = [_cell(candidate.design.get(name, absent)) for name, absent in names]
-        row += [escaped(candidate.stratum), *("" if math.isnan(x) else f"{x:.6g}" for x in numbers)]
+    rows = zip(
+        found.indices.tolist(), fractions, strata, values, found.outside.tolist(), found.chances.tolist(), strict=True
+    )
+    for index, parts, stratum, numbers, beyond, chances in rows:
+        row = [f"{x:.6g}" for x in parts]
+        if sides:
+            design = space.candidate(index).design
+            row += [_cell(design.get(name, "")) for name in sides]
+        row += [stratum, *("" if math.isnan(x) else f"{x:.6g}" for x in numbers)]
         yield [*row, "yes" if beyond else "no", *(f"{p:.4g}" for p in chances)]
 
 
