@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -107,10 +108,10 @@ class Slabs:
 
         if view == "sites":
             return torch.tensor([[x] for x in numbers], dtype=torch.float64)
-        metals = [self.space.metals(x) for x in numbers]
-        rows = [
-            [m.get(element, 0) / len(self.space.host.sites) for element in self.encoders[view].elements] for m in metals
-        ]
+        sites = len(self.space.host.sites)
+        held = [Counter(self.space.placed(x).values()) for x in numbers]
+        metals = [dopants + Counter({HOST: sites - dopants.total()}) for dopants in held]
+        rows = [[m[element] / sites for element in self.encoders[view].elements] for m in metals]
         return torch.tensor(rows, dtype=torch.float64)
 
     def bags(self, view: str, numbers: Sequence[int]) -> Any:
