@@ -22,6 +22,8 @@ SAMPLE_SHARED = "sample.shared"
 
 COMPOSITION = "composition"
 """The metric under which a sample's measured composition is recorded."""
+WEIGHED = "weighed"
+"""The metric under which the composition that a sample was weighed out to is recorded, with its masses."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def _common(here: CampaignSpec, there: CampaignSpec) -> Iterator[tuple[str, tupl
             continue
         yield metric.name, (other.unit, metric.unit)
     yield COMPOSITION, ("", "")
+    yield WEIGHED, ("", "")
 
 
 def _measured(spec: CampaignSpec) -> list[OutcomeConstraint]:
