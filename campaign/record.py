@@ -247,9 +247,9 @@ def record(store: Store, state: State, reading: Reading, checked: Check, *, by: 
     how: dict[str, Any] = {"fixes": list(reading.fixes.accepted)} if reading.fixes.accepted else {}
     if reading.saved is not None:
         how["mapping"] = {"name": reading.saved.name, "sha256": reading.saved.source.sha256}
-    if measurements and not statuses and all(m.metric == WEIGHED for m in measurements):
-        how["masses_only"] = True  # the batch is being made, and no outcome asks for a new one
         sources[reading.saved.source.sha256] = reading.saved.source
+    if not statuses and all(m.metric == WEIGHED for m in measurements):
+        how["masses_only"] = True  # the batch is being made, and no outcome asks for a new one
     return store.append(
         state.name,
         RESULTS_RECORDED,

@@ -25,6 +25,13 @@ def _in(unit: str, value: Any) -> Any:
         raise fault(f"{shown(value)} is not a quantity in {unit}", f"write it like 2 {unit}") from error
 
 
+def _unusable(device: Device) -> list[tuple[tuple[str, ...], str, str]]:
+    if device.minimum >= device.readability:
+        return []
+    what = f"{device.minimum:g} is below the readability, {device.readability:g}"
+    return [(("minimum",), what, "write a larger minimum")]
+
+
 class Balance(Frozen):
     """What masses are weighed on."""
 
@@ -37,6 +44,11 @@ class Balance(Frozen):
     @classmethod
     def _mass(cls, value: Any) -> Any:
         return _in("mg", value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Balance:
+        faults(_unusable(self.device))
+        return self
 
     @property
     def device(self) -> Device:
@@ -56,6 +68,11 @@ class Pipette(Frozen):
     @classmethod
     def _volume(cls, value: Any) -> Any:
         return _in("uL", value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Pipette:
+        faults(_unusable(self.device))
+        return self
 
     @property
     def device(self) -> Device:

@@ -93,7 +93,7 @@ def _whole(state: State, weighed: Weighed, design: Mapping[str, float | str]) ->
 
 def _shares(amounts: Mapping[str, float]) -> dict[str, float]:
     total = math.fsum(amounts.values())
-    return {e: x / total for e, x in amounts.items()}
+    return {e: x / total for e, x in amounts.items()} if total > 0 else {}
 
 
 def kept(weighed: Weighed) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def metals(space: Space, design: Design, synthesis: Synthesis) -> dict[str, floa
     amounts = composition_of(space, space.x_of(design)).amounts
     weighed = {element: n for element, n in amounts if element not in synthesis.free}
     total = math.fsum(weighed.values())
-    return {element: n / total for element, n in weighed.items()}
+    return {element: n / total for element, n in weighed.items()} if total > 0 else {}
 
 
 def plan_of(state: State, items: Sequence[Recommendation], inventory: Path | None = None) -> Plan:

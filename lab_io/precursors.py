@@ -10,7 +10,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count as counting
 
 from lab_io.counter_ions import Conflict, Rule, conflicts
 from lab_io.inventory import Inventory, Precursor
@@ -196,11 +195,14 @@ def plan(
         used = [p.precursor for p in portions]
         missing = tuple(e for e in target if e not in chosen)
         weighings.append(Weighing(label, target, tuple(portions), tuple(conflicts(used, rules)), missing))
-    taken = {
-        p: math.fsum(x.rounded for w in weighings for x in w.portions if x.precursor is p) for p in chosen.values()
-    }
-    shortages = [Shortage(p, total) for p, total in taken.items() if p.stock is not None and total > p.stock]
     solutions = [s for p in chosen.values() if (s := _solution(p, weighings, balance, pipette)) is not None]
+    dissolved = {s.precursor: s for s in solutions}
+    taken = {p: dissolved[p].mass if p in dissolved else 0.0 for p in chosen.values()}
+    for w in weighings:
+        for x in w.portions:
+            if x.precursor not in dissolved or w.label not in dissolved[x.precursor].portions:
+                taken[x.precursor] += x.rounded
+    shortages = [Shortage(p, total) for p, total in taken.items() if p.stock is not None and total > p.stock]
     return Plan(
         tuple(weighings), chosen, inventory.name, amount, inventory.currency, tuple(shortages), tuple(solutions)
     )
@@ -208,7 +210,7 @@ def plan(
 
 def _shares(target: Mapping[str, float]) -> dict[str, float]:
     total = math.fsum(target.values())
-    return {element: x / total for element, x in target.items() if x > 0}
+    return {element: x / total for element, x in target.items() if x > 0} if total > 0 else {}
 
 
 def _choose(
@@ -254,15 +256,15 @@ def _alone(precursor: Precursor, elements: Sequence[str]) -> bool:
 
 
 def _solution(precursor: Precursor, weighings: Sequence[Weighing], balance: Device, pipette: Device) -> Solution | None:
-    """A solution of which about 1 mL holds the largest of the masses that are too small; None where none is."""
+    """A solution of which about 1 mL holds the largest of the masses that are too small; None where none helps."""
     small = {w.label: p.exact for w in weighings for p in w.portions if p.small and p.precursor is precursor}
     if precursor.concentration is not None or not small:
         return None
     dense = max(small.values())  # mg in 1 mL
-    flask = next(
-        (v for v in FLASKS if v >= 1.1 * math.fsum(small.values()) / dense and v * dense >= balance.minimum),
-        next(10.0**k for k in counting(4) if 10.0**k * dense >= balance.minimum),
-    )
+    enough = 1.1 * math.fsum(small.values()) / dense
+    flask = next((v for v in FLASKS if v >= enough and v * dense >= balance.minimum), FLASKS[-1])
     mass = balance.rounded(flask * dense)
+    if mass < balance.minimum:
+        return None
     volumes = {label: pipette.rounded(1e3 * x * flask / mass) for label, x in small.items()}
     return Solution(precursor, mass, float(flask), volumes)

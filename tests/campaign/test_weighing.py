@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openpyxl
 import pytest
 import yaml
@@ -14,8 +15,11 @@ from small_campaign import results, spec_of
 
 from campaign import Campaign
 from campaign.export import results as exported
+from campaign.failures import LearnedFeasibility
 from campaign.spec import load_spec
-from campaign.weighing import plan_of, weighed_masses
+from campaign.syntheses import syntheses
+from campaign.synthesis_spec import Synthesis
+from campaign.weighing import metals, plan_of, weighed_masses
 from db.errors import InvalidInput
 from flows.cli.app import run
 
@@ -95,6 +99,8 @@ def test_the_workbook_says_what_to_weigh_and_masses_come_back(weighing: Campaign
     masses = weighed_masses(state)["b1-01"]
     assert [m.lot for m in masses] == [p.precursor.lot for w in planned.weighings[:1] for p in w.portions]
     assert "b1-01" in {r.label for r in state.pending}  # made, and not measured
+    assert isinstance(state.spec.feasibility, LearnedFeasibility)
+    assert syntheses(state, state.spec.feasibility).made == ()  # what is weighed may still fail
 
     before = len(state.measurements)
     assert weighing.recorded(content, name="b1.xlsx")
@@ -161,9 +167,12 @@ def test_another_hydrate_is_written_where_it_was_used(weighing: Campaign, tmp_pa
 
 def test_a_wrong_sheet_is_voided_and_handed_in_again(weighing: Campaign, tmp_path: Path) -> None:
     weighing.ingest(filled(weighing, tmp_path / "a.xlsx", factor=1.3), name="a.xlsx", commit=True)
-    right = filled(weighing, tmp_path / "b.xlsx")  # on record already: nothing of the plan is left to fill
-    assert "on record" in {r["remarks"].value for r in cells(openpyxl.load_workbook(tmp_path / "b.xlsx")["weighing"])}
-    del right
+    again = book_of(weighing, tmp_path / "b.xlsx")
+    rows = [r for r in cells(again["weighing"]) if r["sample_id"].value == "b1-01"]
+    assert {r["remarks"].value for r in rows} == {"on record"}
+    rows[0]["actual mass (mg)"].value += 1
+    (asked,) = weighing.check(saved(again), name="b.xlsx").problems
+    assert "other masses of b1-01 are on record" in asked.what
     with pytest.raises(InvalidInput, match="not amended one by one"):
         weighing.amend("b1-01/weighed", "Ni0.5Fe0.5", reason="wrong line")
     weighing.void_measurement("b1-01/weighed", reason="wrong line")
@@ -206,12 +215,48 @@ def test_the_command(weighing: Campaign, tmp_path: Path, capsys: Any, monkeypatc
     assert run(["weigh", "small", "-o", "weigh.pdf"]) == 3
 
 
+class Slab:
+    """What weighing asks of a structure space."""
+
+    components: tuple[str, ...] = ()
+
+    def x_of(self, design: Any) -> Any:
+        return np.array([0.0])
+
+    def formula(self, x: int) -> str:
+        return "Co10 Ti1 Zn1 O24 H12"
+
+    def substitutions(self, x: int) -> tuple[tuple[str, str], ...]:
+        return (("Co", "Ti"), ("Co", "Zn"))
+
+
+def test_of_a_slab_all_metals_are_weighed_and_neither_water_nor_air() -> None:
+    slab: Any = Slab()
+    found = metals(slab, {}, Synthesis(inventory="inventory.csv", amount=2))
+    assert found == pytest.approx({"Co": 10 / 12, "Ti": 1 / 12, "Zn": 1 / 12})
+    assert set(metals(slab, {}, Synthesis(inventory="i.csv", amount=2, free=("H", "O", "Zn")))) == {"Co", "Ti"}
+
+
+def test_cards_and_the_report_say_what_to_weigh(
+    weighing: Campaign, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SITELOOP_DB", f"sqlite:///{tmp_path}/w.db")
+    assert run(["explain", "small", "b1-01", "--json"]) == 0
+    make = json.loads(capsys.readouterr().out)["make"]
+    assert make[0].startswith("Weigh ")
+    assert any(line.startswith("As rounded to the balance: ") for line in make)
+    page = weighing.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<summary>what to weigh</summary>") == 3
+    assert weighing.weighing(tmp_path / "weigh.xlsx").read_bytes().startswith(b"PK")
+
+
 def test_what_a_spec_may_not_say(tmp_path: Path) -> None:
     for wrong, told in (
         ({"amount": "2 mg"}, "mmol"),
         ({"amount": 0}, "greater than 0|above"),
         ({"inventory": "/etc/passwd"}, "not a file in the folder"),
         ({"balance": {"readability": "1 V"}}, "mg"),
+        ({"balance": {"minimum": "0.01 mg"}}, "below the readability"),
         ({"free": ["Xx"]}, "no chemical element"),
     ):
         with pytest.raises(InvalidInput, match=told):
