@@ -136,7 +136,8 @@ def reference(store: Store, other: str, label: str, spec: CampaignSpec, space: S
     if label not in known:
         fix = suggestion(label, list(known)) if known else "it has no samples"
         raise InvalidInput(Problem(f"campaign {other}", f"there is no sample {label!r}", fix))
-    if len(list(_common(spec, CampaignSpec.model_validate(dict(store.spec(other).spec))))) == 1:
+    both = dict(_common(spec, CampaignSpec.model_validate(dict(store.spec(other).spec))))
+    if both.keys() <= {COMPOSITION, WEIGHED}:
         what = f"{other} measures none of {', '.join(o.name for o in spec.objectives)} under the same conditions"
         raise InvalidInput(Problem(f"sample {label}", what, "share samples of a campaign that does"))
     try:

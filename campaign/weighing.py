@@ -191,9 +191,10 @@ def make_json(weighing: Weighing) -> dict[str, Any]:
                 "precursor": p.precursor.name,
                 "assay": p.precursor.assay,
                 "lot": p.precursor.lot,
-                "exact": p.exact,
-                "target": p.rounded,
-                "unit": p.precursor.unit,
+                "exact": p.exact,  # in the unit of the bottle
+                "target": p.taken,
+                "unit": p.source.unit,
+                "from_solution": None if p.solution is None else str(p.solution),
                 "too_small": p.small,
                 "hazards": p.precursor.hazards,
                 "cost": p.cost,
@@ -212,12 +213,12 @@ def makings(state: State, items: Sequence[Recommendation]) -> dict[str, list[str
 
 
 def _told(w: Weighing, made: Plan) -> Iterator[str]:
-    portions = [f"{p.rounded:g} {p.precursor.unit} {p.precursor}" for p in w.portions]
+    portions = [f"{p.taken:g} {p.source.unit} {f'of {p.solution}' if p.solution else p.precursor}" for p in w.portions]
     yield f"Weigh {listed(portions)}" if portions else "Nothing can be weighed"
     rounded = ", ".join(f"{e} {x:.4f}" for e, x in w.obtained.items())
     cost = f"; {quantity(w.cost, made.currency)}" if w.cost is not None and made.currency else ""
     yield f"As rounded to the balance: {rounded}{cost}"
-    small = [p.precursor.name for p in w.portions if p.small]
+    small = [p.precursor.name for p in w.portions if p.small and p.solution is None]
     yield from [f"Mind: too little to weigh well of {listed(small)}"] * bool(small)
     yield from (f"Mind: no precursor of {element} is in {made.inventory}" for element in w.missing)
     yield from (f"Mind: {conflict}" for conflict in w.conflicts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lab_io.counter_ions import Conflict, Rule, conflicts
 from lab_io.inventory import Inventory, Precursor
@@ -37,6 +37,34 @@ BALANCE, PIPETTE = Device(0.1, 5.0), Device(1.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
+class Solution:
+    """A solution of a precursor to make, of which samples take volumes in place of masses that are too small."""
+
+    precursor: Precursor
+    mass: float
+    """To dissolve, in mg."""
+    volume: float
+    """To make up to, in mL."""
+    portions: Mapping[str, float] = field(default_factory=dict)
+    """Sample -> volume to take, in µL."""
+
+    @property
+    def concentration(self) -> float:
+        """Of formula units, in mol/L."""
+        p = self.precursor
+        assert p.formula is not None
+        return self.mass * p.assay / p.formula.molar_mass / self.volume
+
+    @property
+    def liquid(self) -> Precursor:
+        """The precursor as this solution."""
+        return replace(self.precursor, concentration=self.concentration)
+
+    def __str__(self) -> str:
+        return f"{self.mass:g} mg of {self.precursor.name} in {self.volume:g} mL ({self.concentration:.4g} mol/L)"
+
+
+@dataclass(frozen=True, slots=True)
 class Portion:
     """What one sample takes of one precursor."""
 
@@ -46,9 +74,23 @@ class Portion:
     exact: float
     """In mg, or µL of a solution."""
     rounded: float
-    """The same as the device shows it: the target."""
+    """The same as the device shows it."""
     small: bool
     """Whether it is below the least that the device is good for."""
+    solution: Solution | None = None
+    """What to take a volume of, in place of a mass that is too small."""
+    volume: float | None = None
+    """Of that solution, in µL."""
+
+    @property
+    def source(self) -> Precursor:
+        """What is really taken from: the bottle, or the solution made of it."""
+        return self.precursor if self.solution is None else self.solution.liquid
+
+    @property
+    def taken(self) -> float:
+        """How much of it, in its unit."""
+        return self.rounded if self.volume is None else self.volume
 
     @property
     def cost(self) -> float | None:
@@ -71,7 +113,7 @@ class Weighing:
     @property
     def obtained(self) -> dict[str, float]:
         """The composition that the rounded amounts really make."""
-        return composed((p.precursor, p.rounded) for p in self.portions)
+        return composed((p.source, p.taken) for p in self.portions)
 
     @property
     def cost(self) -> float | None:
@@ -91,29 +133,6 @@ class Shortage:
     def __str__(self) -> str:
         p = self.precursor
         return f"{p}: the batch takes {self.needed:.6g} {p.unit}, in stock are {p.stock or 0:.6g} {p.unit}"
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """A solution of a precursor to make, of which samples take volumes in place of masses that are too small."""
-
-    precursor: Precursor
-    mass: float
-    """To dissolve, in mg."""
-    volume: float
-    """To make up to, in mL."""
-    portions: Mapping[str, float] = field(default_factory=dict)
-    """Sample -> volume to take, in µL."""
-
-    @property
-    def concentration(self) -> float:
-        """Of formula units, in mol/L."""
-        p = self.precursor
-        assert p.formula is not None
-        return self.mass * p.assay / p.formula.molar_mass / self.volume
-
-    def __str__(self) -> str:
-        return f"{self.mass:g} mg of {self.precursor.name} in {self.volume:g} mL ({self.concentration:.4g} mol/L)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +160,6 @@ class Plan:
         """Of all samples; None where a price is not known."""
         costs = [w.cost for w in self.weighings]
         return None if None in costs else math.fsum(c for c in costs if c is not None)
-
-    def solution(self, label: str, precursor: Precursor) -> Solution | None:
-        """The solution that a sample should take a precursor from, or None where the balance is good enough."""
-        return next((s for s in self.solutions if s.precursor is precursor and label in s.portions), None)
 
 
 def composed(amounts: Iterable[tuple[Precursor, float]]) -> dict[str, float]:
@@ -196,12 +211,10 @@ def plan(
         missing = tuple(e for e in target if e not in chosen)
         weighings.append(Weighing(label, target, tuple(portions), tuple(conflicts(used, rules)), missing))
     solutions = [s for p in chosen.values() if (s := _solution(p, weighings, balance, pipette)) is not None]
-    dissolved = {s.precursor: s for s in solutions}
-    taken = {p: dissolved[p].mass if p in dissolved else 0.0 for p in chosen.values()}
-    for w in weighings:
-        for x in w.portions:
-            if x.precursor not in dissolved or w.label not in dissolved[x.precursor].portions:
-                taken[x.precursor] += x.rounded
+    weighings = [replace(w, portions=tuple(_drawn(p, w.label, solutions) for p in w.portions)) for w in weighings]
+    taken = dict.fromkeys(chosen.values(), 0.0) | {s.precursor: s.mass for s in solutions}
+    for portion in (p for w in weighings for p in w.portions if p.solution is None):
+        taken[portion.precursor] += portion.rounded
     shortages = [Shortage(p, total) for p, total in taken.items() if p.stock is not None and total > p.stock]
     return Plan(
         tuple(weighings), chosen, inventory.name, amount, inventory.currency, tuple(shortages), tuple(solutions)
@@ -253,6 +266,14 @@ def _alone(precursor: Precursor, elements: Sequence[str]) -> bool:
     """Whether it brings one element of the batch only."""
     assert precursor.formula is not None
     return not any(e in elements and e != precursor.element for e in precursor.formula.atoms)
+
+
+def _drawn(portion: Portion, label: str, solutions: Sequence[Solution]) -> Portion:
+    """The portion as it is taken: from a solution, where it is too small to weigh."""
+    for s in solutions if portion.small else ():
+        if s.precursor is portion.precursor:
+            return replace(portion, solution=s, volume=s.portions[label])
+    return portion
 
 
 def _solution(precursor: Precursor, weighings: Sequence[Weighing], balance: Device, pipette: Device) -> Solution | None:

@@ -82,10 +82,8 @@ def _rows(plan: Plan, weighing: Weighing, done: Sequence[Mass]) -> Iterator[list
         return
     obtained = weighing.obtained
     for p in weighing.portions:
-        bottle, dissolved = p.precursor, plan.solution(weighing.label, p.precursor)
-        solid = bottle.concentration is None
-        volume = (dissolved.portions[weighing.label] if dissolved else None) if solid else p.rounded
-        strength = dissolved.concentration if dissolved else bottle.concentration
+        bottle, solid, strength = p.precursor, p.precursor.concentration is None, p.source.concentration
+        volume = None if strength is None else p.taken
         yield [
             weighing.label, bottle.element, bottle.name, round(100 * bottle.assay, 6) if solid else None,
             bottle.lot or None, p.rounded if solid else None, None, strength and float(f"{strength:.6g}"), volume, None,
@@ -101,10 +99,10 @@ def _rows(plan: Plan, weighing: Weighing, done: Sequence[Mass]) -> Iterator[list
 
 def _remarks(plan: Plan, weighing: Weighing, portion: Portion) -> Iterator[str]:
     bottle = portion.precursor
-    if dissolved := plan.solution(weighing.label, bottle):
-        yield f"too little to weigh well: take the volume from {dissolved}"
+    if portion.solution is not None:
+        yield f"too little to weigh well: take the volume from {portion.solution}"
     elif portion.small:
-        yield "less than the pipette takes well: dilute the solution"
+        yield f"less than the {'balance' if bottle.concentration is None else 'pipette'} is good for"
     for conflict in weighing.conflicts:
         if conflict.one is bottle:
             yield f"not with {conflict.other.name}: {conflict.reason}"
@@ -231,12 +229,9 @@ def worklist(plan: Plan, plate: int = 96) -> bytes:
     lines: list[Sequence[Cell]] = [("well", "sample_id", "precursor", "lot", "source", "mass_mg", "volume_uL")]
     for well, w in zip(wells(len(plan.weighings), plate), plan.weighings, strict=True):
         for p in w.portions:
-            dissolved = plan.solution(w.label, p.precursor)
-            solid = p.precursor.concentration is None and dissolved is None
-            volume = dissolved.portions[w.label] if dissolved else p.rounded
-            source = "solid" if solid else "solution"
-            amounts = (p.rounded, None) if solid else (None, volume)
-            lines.append((well, w.label, p.precursor.name, p.precursor.lot, source, *amounts))
+            solid = p.source.concentration is None
+            amounts = ("solid", p.taken, None) if solid else ("solution", None, p.taken)
+            lines.append((well, w.label, p.precursor.name, p.precursor.lot, *amounts))
     return _csv(lines, "utf-8")
 
 
