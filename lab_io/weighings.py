@@ -119,7 +119,7 @@ class _Reader(NamedColumns):
         if absent and not self.findings:
             fix = "put its row back, with the mass that was weighed, or 0"
             self.note(rows[0], "element", f"{label} is to have {', '.join(absent)}, and no row is about it", fix)
-        made = composed((p, float(m.mass if m.volume is None else m.volume)) for p, m in taken if _some(m))
+        made = composed((p, m.mass or m.volume or 0.0) for p, m in taken)
         if not made and not self.findings:
             self.note(rows[0], "actual_mass", f"nothing was weighed for {label}", "leave the cells empty, or void it")
         if self.findings:
@@ -184,10 +184,6 @@ class _Reader(NamedColumns):
             return
         fix = f"check the decimal sign and the line; if it is right, {offered('as-stated')}"
         self.note(row, f"actual_{what}", told, fix, Status.QUESTION)
-
-
-def _some(mass: Mass) -> bool:
-    return bool(mass.mass or mass.volume)
 
 
 def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
