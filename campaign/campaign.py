@@ -291,6 +291,23 @@ class Campaign(Door):
 
         return write_worksheet(self.state, self.batch(number), Path(path))
 
+    def weighing(self, path: str | Path, *, number: int | None = None, inventory: str | Path | None = None) -> Path:
+        """Write what to weigh for a batch, to print and to fill in: XLSX, CSV or HTML by the ending of `path`.
+
+        Args:
+            path: of the file; `ingest` reads the filled XLSX or CSV back.
+            number: of the batch; None for the latest.
+            inventory: another inventory than the campaign keeps, such as that of today.
+
+        Raises:
+            InvalidInput: the spec says nothing of synthesis, an element has no precursor, or the ending is another one.
+        """
+        from campaign.weighing import plan_of, write_weighing
+
+        state, batch = self.state, self.batch(number)
+        made = plan_of(state, batch.items, None if inventory is None else Path(inventory))
+        return write_weighing(state, batch, made, Path(path))
+
     def export(self, path: str | Path) -> Path:
         """Write the current results as CSV or XLSX by the ending of `path`; `ingest` reads the file back.
 

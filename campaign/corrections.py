@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from campaign import record
 from campaign.byhand import typed_row
 from campaign.formulas import parsed
+from campaign.sharing import WEIGHED
 from campaign.state import (
     BATCH_RECOMMENDED,
     COMPOSITION,
@@ -172,6 +173,9 @@ def _checked(
 ) -> tuple[Amendment, record.Reading]:
     """What becomes of a typed value in place of an old measurement, which the check does not know of."""
     label = next(s.label for s in state.samples if s.id == old.sample)
+    if old.metric == WEIGHED:
+        fix = f"`siteloop void {label}/{WEIGHED}`, and hand in the corrected weighing sheet"
+        raise InvalidInput(Problem(f"{label}/{WEIGHED}", "masses are not amended one by one", fix))
     without = replace(state, measurements=tuple(m for m in state.measurements if m.id != old.id))
     cells = {"replicate": old.replicate} if old.replicate else {}
     cells |= _fractions(state, value) if old.metric == COMPOSITION else {old.metric: value}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from campaign.record import expectation
+from campaign.sharing import WEIGHED
 from campaign.state import COMPOSITION, State
 from db.errors import InvalidInput, Problem
 from db.records import Measurement, Sample
@@ -21,7 +22,8 @@ def results(state: State) -> Export:
     expect = expectation(state)
     by_sample: dict[str, list[Measurement]] = {}
     for m in state.measurements:
-        by_sample.setdefault(m.sample, []).append(m)
+        if m.metric != WEIGHED:  # masses are no results: weighing sheets hold them
+            by_sample.setdefault(m.sample, []).append(m)
     rows = tuple(row for sample in state.samples for row in _rows(state, sample, by_sample.get(sample.id, [])))
     return Export(expect.elements, expect.columns, rows)
 

@@ -12,6 +12,7 @@ from campaign.filters import Sieve
 from campaign.outcomes import OutcomeConstraint, metric_of
 from campaign.spaces import Space
 from campaign.spec import CampaignSpec, check_space
+from campaign.weighing import check_synthesis
 from db.errors import InvalidInput, Problem
 from db.records import Candidate
 from lab_io.results import check_results
@@ -52,6 +53,7 @@ def check_files(spec: CampaignSpec, space: Space, files: Mapping[str, bytes]) ->
     Sieve(spec.filters, space, files).check()
     read_labels(spec, space, files)
     cost_model(spec, space, files)
+    check_synthesis(spec, space, files)
 
 
 def read_labels(spec: CampaignSpec, space: Space, files: Mapping[str, bytes]) -> dict[str, tuple[Label, ...]]:

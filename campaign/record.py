@@ -14,6 +14,7 @@ from campaign.files import read_file
 from campaign.mapping import SavedMapping, combined
 from campaign.outcomes import metric_of
 from campaign.quantities import in_unit
+from campaign.sharing import WEIGHED
 from campaign.state import (
     BATCH_RECOMMENDED,
     COMPOSITION,
@@ -24,6 +25,7 @@ from campaign.state import (
     State,
     load_state,
 )
+from campaign.weighed import kept, masses_alone, with_masses
 from campaign.words import suggestion
 from campaign.writing import retried
 from db.chain import canonical
@@ -57,9 +59,9 @@ def expectation(state: State) -> Expectation:
         recorded={
             (label[m.sample], m.metric, m.replicate): (m.value, m.qualifier)
             for m in state.measurements
-            if m.metric != COMPOSITION
+            if m.metric not in (COMPOSITION, WEIGHED)
         },
-        compositions={label[m.sample]: m.composition for m in state.measurements if m.composition is not None},
+        compositions={label[m.sample]: m.composition or {} for m in state.measurements if m.metric == COMPOSITION},
         closed={s.label: state.status(s.id) for s in state.samples if state.status(s.id) != "ok"},
     )
 
@@ -153,6 +155,8 @@ def check(state: State, reading: Reading) -> Check:
         InvalidInput: the file cannot be read as a table.
     """
     table = as_table(reading)
+    if (weighed := masses_alone(state, table, reading)) is not None:
+        return weighed
     checked = check_results(
         table,
         expectation(state),
@@ -162,7 +166,8 @@ def check(state: State, reading: Reading) -> Check:
         where=reading.where,
     )
     checked = refuse_strangers(checked, state.space, reading.name)
-    return replace(checked, table=(*checked.table, *_computed_columns(state, table, reading)))
+    checked = replace(checked, table=(*checked.table, *_computed_columns(state, table, reading)))
+    return with_masses(state, table, reading, checked)
 
 
 def _computed_columns(state: State, table: RawTable, reading: Reading) -> Iterator[Finding]:
@@ -225,7 +230,8 @@ def record(store: Store, state: State, reading: Reading, checked: Check, *, by: 
     statuses: dict[str, Any] = {}
     for row in checked.rows:
         result = row.result
-        if result is None or not (result.values or result.composition or result.status in ("failed", "void")):
+        brings = result is not None and (result.values or result.composition or result.weighed)
+        if result is None or not (brings or result.status in ("failed", "void")):
             continue
         candidate = state.space.design_candidate(result.design)
         label = result.label or f"{sha256[:6]}-{result.first_row or row.number}"
@@ -242,6 +248,8 @@ def record(store: Store, state: State, reading: Reading, checked: Check, *, by: 
     if reading.saved is not None:
         how["mapping"] = {"name": reading.saved.name, "sha256": reading.saved.source.sha256}
         sources[reading.saved.source.sha256] = reading.saved.source
+    if not statuses and all(m.metric == WEIGHED for m in measurements):
+        how["masses_only"] = True  # the batch is being made, and no outcome asks for a new one
     return store.append(
         state.name,
         RESULTS_RECORDED,
@@ -303,6 +311,20 @@ def _measurements(state: State, sample: Sample, result: Result, sha256: str) -> 
                 unit=None,
                 composition=dict(result.composition),
                 conditions=dict(result.conditions),
+                source=sha256,
+            )
+        )
+    if result.weighed is not None:
+        made.append(
+            Measurement(
+                id=new_id("m", sample.id, WEIGHED, kept(result.weighed), sha256),
+                campaign=state.name,
+                sample=sample.id,
+                metric=WEIGHED,
+                value=None,
+                unit=None,
+                composition=dict(result.weighed.composition),
+                conditions={**result.conditions, **kept(result.weighed)},
                 source=sha256,
             )
         )

@@ -10,6 +10,7 @@ from campaign.pareto_figures import front_figures
 from campaign.state import State
 from campaign.status import state_line, status
 from campaign.structure_picture import structure_picture
+from campaign.weighing import makings
 from campaign.words import quantity
 from db.errors import InvalidInput, Problem
 
@@ -34,6 +35,8 @@ def write_report(state: State, path: Path, *, verified: bool) -> Path:
     batches = []
     for batch in reversed(state.batches):
         cards = []
+        latest = [r for r in state.recommendations if r.batch == batch.id] if batch is state.batches[-1] else []
+        make = makings(state, latest)
         for r in (r for r in state.recommendations if r.batch == batch.id):
             sample = state.sample_of.get(r.id)
             measured = {
@@ -44,7 +47,7 @@ def write_report(state: State, path: Path, *, verified: bool) -> Path:
             outcome = state.status(sample.id) if sample is not None else "pending"
             shown = {"measured": measured, "outcome": "" if measured else outcome.replace("ok", "pending")}
             picture = structure_picture(state, r) if batch is state.batches[-1] else None
-            cards.append({**card(r, state.space), **shown, "picture": picture})
+            cards.append({**card(r, state.space), **shown, "picture": picture, "make": make.get(r.label, [])})
         batches.append({"number": batch.number, "settings": batch.settings, "cards": cards})
     page = (
         environment()

@@ -22,6 +22,8 @@ SAMPLE_SHARED = "sample.shared"
 
 COMPOSITION = "composition"
 """The metric under which a sample's measured composition is recorded."""
+WEIGHED = "weighed"
+"""The metric under which the composition that a sample was weighed out to is recorded, with its masses."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def _common(here: CampaignSpec, there: CampaignSpec) -> Iterator[tuple[str, tupl
             continue
         yield metric.name, (other.unit, metric.unit)
     yield COMPOSITION, ("", "")
+    yield WEIGHED, ("", "")
 
 
 def _measured(spec: CampaignSpec) -> list[OutcomeConstraint]:
@@ -133,7 +136,8 @@ def reference(store: Store, other: str, label: str, spec: CampaignSpec, space: S
     if label not in known:
         fix = suggestion(label, list(known)) if known else "it has no samples"
         raise InvalidInput(Problem(f"campaign {other}", f"there is no sample {label!r}", fix))
-    if len(list(_common(spec, CampaignSpec.model_validate(dict(store.spec(other).spec))))) == 1:
+    both = dict(_common(spec, CampaignSpec.model_validate(dict(store.spec(other).spec))))
+    if both.keys() <= {COMPOSITION, WEIGHED}:
         what = f"{other} measures none of {', '.join(o.name for o in spec.objectives)} under the same conditions"
         raise InvalidInput(Problem(f"sample {label}", what, "share samples of a campaign that does"))
     try:

@@ -28,6 +28,7 @@ from campaign.shared import positions
 from campaign.spaces import AnySpace, DopedSlab, Process, ProcessSequence, Product, Space, variables
 from campaign.spaces.base import ELEMENTS
 from campaign.stop_spec import Stop
+from campaign.synthesis_spec import Synthesis
 from campaign.words import shown, suggestion
 from db.errors import InvalidInput, Problem
 from lab_io.findings import CellError
@@ -35,7 +36,7 @@ from lab_io.words import count
 
 _RESERVED = """
     batch candidate comment composition failure_mode formula id notes operator rank recommendation replicate role sample
-    sample_id sd status stratum unit
+    sample_id sd status stratum unit weighed
 """
 RESERVED = frozenset(_RESERVED.split())
 """Column names of worksheets and result tables, which no objective may have."""
@@ -244,6 +245,8 @@ class CampaignSpec(Frozen):
     """How many samples are made together, and which known ones are repeated."""
     cost: Costs | None = None
     """What samples and batches cost, in money, days or grams; nothing is counted if left out."""
+    synthesis: Synthesis | None = None
+    """What samples are weighed out from, so that worksheets say what to weigh; they say nothing of it if left out."""
     budget: Budget = Budget()
     """What the campaign may cost."""
     stop: Stop = Stop()
@@ -356,7 +359,8 @@ class CampaignSpec(Frozen):
         computed = (self.labels.computed.file,) if self.labels.computed else ()
         filters = [name for rule in self.filters for name in rule.files()]
         prior = [history.file for history in self.history if history.file]
-        return tuple(dict.fromkeys([*self.space.files(), *computed, *filters, *prior]))
+        weighed = self.synthesis.files() if self.synthesis else ()
+        return tuple(dict.fromkeys([*self.space.files(), *computed, *filters, *prior, *weighed]))
 
     @model_validator(mode="after")
     def _explanation_fits(self) -> CampaignSpec:

@@ -17,7 +17,7 @@ from campaign.labels import Label, read_labels
 from campaign.moments import Moment
 from campaign.outcomes import OutcomeConstraint
 from campaign.sharing import COMPOSITION as COMPOSITION
-from campaign.sharing import SAMPLE_SHARED, borrowed
+from campaign.sharing import SAMPLE_SHARED, WEIGHED, borrowed
 from campaign.spaces import Space, build_space, ordered
 from campaign.spec import CampaignSpec, Objective
 from db.chain import canonical
@@ -66,7 +66,7 @@ class State:
     statuses: Mapping[str, Mapping[str, Any]]
     """Sample id -> its latest status (`failed` or `void`) with failure mode and reason."""
     last_result: int
-    """Sequence number of the last event that recorded results; 0 before the first."""
+    """Sequence number of the last event that recorded results, more than masses; 0 before the first."""
     last_batch: int
     """Sequence number of the last event that recommended a batch; 0 before the first."""
     artifacts: Path
@@ -193,8 +193,8 @@ class State:
         return found | {c.id: c.design for c in self.controls()}
 
     def composition(self, sample: Sample) -> Mapping[str, float | str]:
-        """What a sample is known to be: its design, with the measured composition in place of the target's."""
-        rows = self.measured.get((sample.id, COMPOSITION), ())
+        """What a sample is known to be: its design, its composition as measured, else as weighed, else as planned."""
+        rows = self.measured.get((sample.id, COMPOSITION), ()) or self.measured.get((sample.id, WEIGHED), ())
         if not self.space.components or not rows or rows[-1].composition is None:
             return sample.design  # a structure keeps its sites, whatever composition was found beside it
         target = {k: v for k, v in sample.design.items() if k not in self.space.components}
@@ -322,7 +322,9 @@ def load_state(store: Store, name: str, *, earlier: bool = True, at: Moment | No
         samples=tuple(sorted(samples, key=lambda s: s.label)),  # however they arrived
         measurements=tuple(m for m in rows if m.id not in decided.voided),
         statuses=statuses,
-        last_result=max((e.seq for e in events if e.kind in RESULT_KINDS), default=0),
+        last_result=max(
+            (e.seq for e in events if e.kind in RESULT_KINDS and not e.payload.get("masses_only")), default=0
+        ),
         last_batch=max((e.seq for e in events if e.kind == BATCH_RECOMMENDED), default=0),
         artifacts=store.artifacts,
         files=sources,

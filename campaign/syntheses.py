@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from campaign.failures import LearnedFeasibility
+from campaign.sharing import WEIGHED
 from campaign.state import State
 from db.records import Sample
 
@@ -37,7 +38,7 @@ class Syntheses:
 
 def syntheses(state: State, settings: LearnedFeasibility) -> Syntheses:
     """What became of the samples that were tried; void ones and those still awaited are left out."""
-    measured = {sample for sample, _ in state.measured}
+    measured = {sample for sample, metric in state.measured if metric != WEIGHED}
     failed = [s for s in state.samples if state.status(s.id) == "failed"]
     guilty = {s.id for s in failed if settings.blames(state.statuses[s.id].get("mode"))}
     return Syntheses(

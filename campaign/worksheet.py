@@ -10,6 +10,7 @@ from campaign.cards import RecommendedBatch
 from campaign.formulas import formula
 from campaign.record import expectation
 from campaign.state import State
+from campaign.weighing import batch_table
 from db.errors import InvalidInput, Problem
 from db.records import Recommendation
 from lab_io.worksheets import FORMATS, Worksheet, WorksheetRow, render
@@ -45,6 +46,7 @@ def worksheet(state: State, batch: RecommendedBatch) -> Worksheet:
             )
             for r in wanted
         ),
+        weighing=batch_table(state, batch),
     )
 
 

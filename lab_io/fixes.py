@@ -18,7 +18,7 @@ FIXES = {
     "V->mV": "overpotentials from 0.1 to 1.0 mV were written in V",
     "RHE->overpotential": "potentials against RHE become overpotentials: 1.229 V is subtracted",
     "swapped": "the values of two metrics stand in each other's column",
-    "as-stated": "values that look swapped are right as they stand",
+    "as-stated": "values that look swapped, or masses far from their targets, are right as they stand",
     "wt%": "measured fractions are by weight, and become fractions of atoms",
     "renormalise": "fractions that do not add up to 1 are divided by their sum",
     "approximate": "~270 is read as 270",

@@ -100,6 +100,33 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
+class Mass:
+    """What was really taken of one precursor for one sample."""
+
+    element: str
+    precursor: str
+    """Its formula, water included."""
+    assay: float
+    """Mass of the formula in what was weighed; 1 for a solution."""
+    lot: str
+    mass: float | None = None
+    """In mg."""
+    volume: float | None = None
+    """Of a solution, in µL."""
+    concentration: float | None = None
+    """Of the solution, in mol/L."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What was weighed for a sample, and what that makes."""
+
+    composition: Mapping[str, float]
+    """Fractions of the elements that were weighed, which add up to 1."""
+    masses: tuple[Mass, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What one row says of one sample."""
 
@@ -118,6 +145,8 @@ class Result:
     """operator, batch, instrument and the like, what a mapping keeps, and `fixes`: what was changed by consent."""
     first_row: int = 0
     """The first row of the table that is about the same sample."""
+    weighed: Weighed | None = None
+    """From a weighing sheet."""
 
 
 @dataclass(frozen=True, slots=True)

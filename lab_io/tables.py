@@ -74,6 +74,8 @@ class RawTable:
     rows: tuple[Row, ...]
     remarks: tuple[Problem, ...] = ()
     """What is hidden, and worth knowing."""
+    beside: tuple[str, ...] = ()
+    """Other sheets of the workbook that have cells."""
 
     def where(self, row: int, column: int) -> str:
         """`results.csv, D4`, and `results.xlsx, batch!D4` in a workbook; row from 1, column from 0."""
@@ -92,7 +94,8 @@ def read_table(
     Args:
         content: CSV in any common dialect, XLSX, XLS or ODS; told apart by content, not by name.
         name: what to call the file in messages.
-        sheet: sheet of a workbook; None takes the only visible one with cells that is not called `about`.
+        sheet: sheet of a workbook; None takes the only visible one with cells that is not called `about`, and of our
+            own workbooks the sheet `batch`.
         header_row: the row, from 1, in which the column names begin; None for the first that is not blank.
         header_rows: how many rows they take.
 
@@ -108,7 +111,7 @@ def read_table(
         if content.startswith((b"PK", SIGNATURE)):
             read = read_old_workbook if content.startswith(SIGNATURE) else read_workbook
             kind, scan, grid = read(content, sheet)
-            table = RawTable(name, kind, scan.name, None, (), 0, (), ())
+            table = RawTable(name, kind, scan.name, None, (), 0, (), (), beside=scan.beside)
             return _table(table, _unescaped(grid), scan, header_row, header_rows)
         if sheet is not None:
             raise CellError("a text table has no sheets", f"leave out the sheet {shown(sheet)}")

@@ -27,6 +27,8 @@ from lab_io.words import count, shown
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
+OWN_SHEETS = ("batch", "weighing")
+"""Sheets of our own workbooks: what is measured, and what was weighed for it; the first is the one to read."""
 MAX_ENTRIES = 2_000
 MAX_UNPACKED = 256 << 20
 """Bytes of all parts together, as they really unpack."""
@@ -53,6 +55,8 @@ class Sheet:
     hidden_columns: set[int] = field(default_factory=set)
     hidden_sheets: tuple[str, ...] = ()
     """Other sheets of the workbook that are hidden and have cells."""
+    beside: tuple[str, ...] = ()
+    """Other sheets of the workbook that have cells."""
     merged: list[tuple[int, int, int, int]] = field(default_factory=list)
     """First row, first column, last row, last column of each merged range."""
 
@@ -87,7 +91,8 @@ def read_workbook(content: bytes, wanted: str | None) -> tuple[str, Sheet, list[
 
     Args:
         content: the file.
-        wanted: the sheet to read; None takes the only visible one with cells that is not called `about`.
+        wanted: the sheet to read; None takes the only visible one with cells that is not called `about`, and `batch`
+            where only `weighing` stands beside it.
 
     Returns:
         `xlsx` or `ods`, what the scan found, and the cells from A1 on, rows of equal length.
@@ -144,6 +149,7 @@ def chosen(sheets: list[Sheet], wanted: str | None) -> Sheet:
     """
     sheet = _chosen(sheets, wanted)
     sheet.hidden_sheets = tuple(s.name for s in sheets if s.hidden and s.height and s is not sheet)
+    sheet.beside = tuple(s.name for s in sheets if s.height and s is not sheet)
     return sheet
 
 
@@ -154,6 +160,8 @@ def _chosen(sheets: list[Sheet], wanted: str | None) -> Sheet:
                 return sheet
         raise CellError(f"there is no sheet {shown(wanted)}", f"name one of {', '.join(s.name for s in sheets)}")
     filled = [s for s in sheets if s.height and not s.hidden and s.name.casefold() != "about"]
+    if len(filled) > 1 and {s.name for s in filled} == set(OWN_SHEETS):
+        filled = [s for s in filled if s.name == OWN_SHEETS[0]]
     if len(filled) > 1:
         names = ", ".join(s.name for s in filled)
         raise CellError(f"the workbook has several sheets: {names}", "name the sheet to read, or keep only that one")

@@ -14,13 +14,16 @@ import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from db.errors import InvalidInput, Problem
 from db.records import Design
 from lab_io.schema import ANSWERS, Column, Metric
 from lab_io.tables import ESCAPED, address
 from lab_io.words import choices, shown
+
+if TYPE_CHECKING:
+    from lab_io.weighing_sheets import WeighingTable
 
 FORMATS = ("csv", "xlsx", "json")
 STATES = ("ok", "failed", "void", "pending")
@@ -60,6 +63,8 @@ class Worksheet:
     cost_unit: str | None = None
     """Of costs; None where they are not counted."""
     rows: tuple[WorksheetRow, ...] = ()
+    weighing: WeighingTable | None = None
+    """What to weigh; a workbook has it as a sheet of its own."""
 
 
 def render(worksheet: Worksheet, format: str) -> bytes:
@@ -170,6 +175,8 @@ def _xlsx(worksheet: Worksheet, table: list[list[str | float | None]]) -> bytes:
     from openpyxl.styles import Font, PatternFill
     from openpyxl.worksheet.datavalidation import DataValidation
 
+    from lab_io.weighing_sheets import add_sheet, how_to_fill
+
     book = Workbook()
     sheet: Any = book.active
     sheet.title = "batch"
@@ -192,6 +199,8 @@ def _xlsx(worksheet: Worksheet, table: list[list[str | float | None]]) -> bytes:
         choice = DataValidation(type="list", formula1=f'"{",".join(words)}"', allow_blank=True)
         choice.add(f"{letters}2:{letters}{max(len(table), 2)}")
         sheet.add_data_validation(choice)
+    if worksheet.weighing is not None:
+        add_sheet(book, worksheet.weighing)
     about: Any = book.create_sheet("about")
     notes = (
         ("campaign", worksheet.campaign),
@@ -199,6 +208,7 @@ def _xlsx(worksheet: Worksheet, table: list[list[str | float | None]]) -> bytes:
         ("how to fill in", "Write results into the yellow columns of the sheet batch, in the unit of the header."),
         ("", "Leave a cell empty when there is no value yet; write failed and a failure_mode when a sample failed."),
         ("", "The column notes is yours: what you write there is kept with the results."),
+        *(how_to_fill(worksheet.weighing) if worksheet.weighing is not None else ()),
     )
     for number, (name, text) in enumerate(notes, start=1):
         set_cell(about.cell(number, 1), name)

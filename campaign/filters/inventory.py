@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
@@ -13,13 +12,8 @@ from campaign.filters.base import Facts, Filter, Finding
 from campaign.filters.elements import known_elements
 from campaign.filters.material import Material
 from campaign.grammar import fault
-from campaign.spaces.base import ELEMENTS
-from campaign.words import listed, shown, suggestion
-from db.errors import InvalidInput, Problem
-from lab_io.findings import CellError
-from lab_io.numbers import detect_decimal, parse_number
-from lab_io.tables import cell_text, read_table
-from lab_io.units import split_header
+from campaign.words import listed, shown
+from lab_io.inventory import read_inventory
 
 
 class PrecursorAvailable(Filter):
@@ -28,7 +22,7 @@ class PrecursorAvailable(Filter):
     rule: Literal["precursor_available"] = "precursor_available"
     """Which rule it is."""
     inventory: str
-    """A CSV or XLSX table with the columns element, precursor and, if kept, stock, such as `stock (g)`."""
+    """A CSV or XLSX table with the columns precursor, element and, if kept, stock, such as `stock (g)`."""
     free: tuple[str, ...] = ("H", "O")
     """Elements that need no precursor; H and O if left out, which come from water and air."""
 
@@ -71,41 +65,14 @@ class PrecursorAvailable(Filter):
         return Finding(True, None, f"{listed(used)} ({version})" if used else "needs no precursor")
 
 
-@lru_cache(maxsize=16)
 def precursors(content: bytes, name: str) -> dict[str, tuple[str, ...]]:
     """Precursors in stock by element; a precursor without a stated stock counts as in stock.
 
     Raises:
         InvalidInput: a column is missing, or a cell is no element or no number; all problems at once.
     """
-    table = read_table(content, name)
-    at = {split_header(header)[0].strip().casefold(): j for j, header in enumerate(table.header) if header}
-    absent = [
-        Problem(name, f"the inventory has no column {column}", f"add a column {column}")
-        for column in ("element", "precursor")
-        if column not in at
-    ]
-    if absent:
-        raise InvalidInput(absent)
-    cells = {key: [cell_text(row.cells[j]) for row in table.rows] for key, j in at.items()}
-    stocks = cells.get("stock", [""] * len(table.rows))
-    wrong, found = [], dict[str, tuple[str, ...]]()
-    try:
-        decimal = detect_decimal({f"{name}, row {row.number}": s for row, s in zip(table.rows, stocks, strict=True)})
-    except CellError as error:
-        raise InvalidInput(Problem(name, error.what, error.fix)) from None
-    for row, element, precursor, stock in zip(table.rows, cells["element"], cells["precursor"], stocks, strict=True):
-        if element not in ELEMENTS:
-            where = table.where(row.number, at["element"])
-            wrong.append(Problem(where, f"{shown(element)} is no chemical element", suggestion(element, ELEMENTS)))
-            continue
-        try:
-            number = parse_number(stock, decimal=decimal) if stock else None
-        except CellError as error:
-            wrong.append(Problem(table.where(row.number, at["stock"]), error.what, error.fix))
-            continue
-        if number is None or number.value > 0:
-            found[element] = (*found.get(element, ()), precursor or element)
-    if wrong:
-        raise InvalidInput(wrong)
+    found = dict[str, tuple[str, ...]]()
+    for p in read_inventory(content, name, weighed=False).precursors:
+        if p.in_stock:
+            found[p.element] = (*found.get(p.element, ()), p.name)
     return found

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from db.errors import SiteloopError
-from flows.cli import campaigns, curves, insights, keeping, lab, mappings, memory, replays, specs
+from flows.cli import campaigns, curves, insights, keeping, lab, mappings, memory, replays, specs, weighing
 
 app = typer.Typer(
     name="siteloop",
@@ -25,7 +25,7 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the trace
     """Closed-loop campaigns for materials discovery: start from a spec, ingest results, get recommendations."""
 
 
-for module in (specs, campaigns, insights, lab, mappings, memory, curves, replays, keeping):
+for module in (specs, campaigns, insights, lab, weighing, mappings, memory, curves, replays, keeping):
     module.register(app)
 
 

@@ -175,15 +175,18 @@ def explain(
     """Say why a candidate was recommended, as stored when it was."""
     from campaign import Campaign
     from campaign.cards import card
+    from campaign.weighing import makings
 
     opened = Campaign.open(campaign, db=db)
     found = opened.explain(sample_id)
-    shown: dict[str, Any] = card(found, opened.state.space)
+    state = opened.state
+    shown: dict[str, Any] = card(found, state.space)
+    shown["make"] = makings(state, [r for r in state.recommendations if r.batch == found.batch]).get(found.label, [])
     if as_json:
         emit(shown)
         return
     say(f"{found.label}  {shown['formula']}  ({found.stratum})")
-    for line in shown["text"]:
+    for line in (*shown["text"], *shown["make"]):
         say(f"- {line}")
 
 

@@ -148,6 +148,9 @@ def _brings(result: Result) -> str:
         said.append(f"{name} {v.told}{spread}{given}")
     if result.composition:
         said.append("measured " + " ".join(f"{name}{x:.4g}" for name, x in result.composition.items()))
+    if result.weighed is not None:
+        made = " ".join(f"{name}{x:.4g}" for name, x in result.weighed.composition.items())
+        said.append(f"weighed {made}, from {len(result.weighed.masses)} amounts")
     if result.status in ("failed", "void"):
         said.append(f"{result.status}{': ' + result.failure_mode if result.failure_mode else ''}")
     return ", ".join(said) or "nothing yet"
