@@ -3,7 +3,7 @@
     y = F f + Z u + S p + e,   u ~ N(0, G),   p ~ N(0, s_p^2),   e ~ N(0, s_e^2 + own)
 
 F tells groups apart, S the samples, each of which lies in one group, Z whatever else varies. f is fixed, so that no
-effect takes anything of it. With A the covariance of S p + e, and M = A^-1 - A^-1 F (F^T A^-1 F)^-1 F^T A^-1, everything
+effect takes anything of it. With A the covariance of S p + e and M = A^-1 - A^-1 F (F^T A^-1 F)^-1 F^T A^-1, all else
 follows from Z^T M Z and Z^T M y (Searle, Casella and McCulloch 1992, ch. 6.6 and 7.4; Henderson 1975, Biometrics 31:
 423), and A and F^T A^-1 F are inverted sample by sample and group by group: the time is linear in the rows.
 """
@@ -139,7 +139,9 @@ class Estimated:
     """Sd of each, from the curvature of the log density in log sds."""
 
 
-def estimate(rows: Rows, columns: Sequence[NDArray[np.bool_]], fixed: Array, priors: Sequence[Prior | None]) -> Estimated:
+def estimate(
+    rows: Rows, columns: Sequence[NDArray[np.bool_]], fixed: Array, priors: Sequence[Prior | None]
+) -> Estimated:
     """Estimate the sds of noise, of samples, and of each factor.
 
     A weak prior keeps a variance off zero, which few levels would otherwise often put it at (Chung et al. 2013,
