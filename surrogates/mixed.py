@@ -23,34 +23,38 @@ BOUND = 12.0
 """Largest distance of a log sd from the middle of its prior."""
 STEP = 0.01
 """Of a log sd, for second differences."""
+LEAST_CURVATURE = 0.1
+"""Of a log density in log sds: below that of every prior."""
 SAME = 1e-9
 """Singular values below this share of the largest are zero."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Measurements in an order in which samples, and groups of samples, stand together."""
+    """Means of like measurements, in an order in which samples, and groups of samples, stand together."""
 
     y: Array
     """`n`."""
     own: Array
-    """Variance that is known of each, `n`."""
+    """Variance that is known of a measurement, `n`."""
+    size: Array
+    """Measurements in each mean, `n`."""
     Z: Array
     """`n x q`."""
     sample: Ints
     """Row at which each sample begins, `S`, ascending from 0."""
     group: Ints
     """Sample at which each group begins, ascending from 0."""
+    scatter: tuple[Array, Array, Array]
+    """Of measurements about means, these or others: known variance, degrees of freedom, sum of squares."""
 
     def of_samples(self, x: Array) -> Array:
         """Sums over the rows of each sample, `S x ...`."""
-        found: Array = np.add.reduceat(x, self.sample, axis=0)
-        return found
+        return _sums(x, self.sample)
 
     def of_groups(self, x: Array) -> Array:
         """Sums over the samples of each group."""
-        found: Array = np.add.reduceat(x, self.group, axis=0)
-        return found
+        return _sums(x, self.group)
 
     def to_rows(self, x: Array) -> Array:
         """What is told of samples, told of their rows."""
@@ -63,13 +67,18 @@ class Rows:
     def rank(self, columns: NDArray[np.bool_], *, within: str) -> int:
         """Rank of some columns of Z beside a mean for each sample, or each group."""
         Z = self.Z[:, columns]
-        if not Z.shape[1]:
+        if not Z.size:
             return 0
         sums, sizes = self.of_samples(Z), self.of_samples(np.ones((len(Z), 1)))
         if within == "group":
             sums, sizes = (self.to_samples(self.of_groups(x)) for x in (sums, sizes))
         values = np.linalg.svd(Z - self.to_rows(sums / sizes), compute_uv=False)
         return int((values > SAME * max(float(np.abs(Z).max()), 1.0) * len(Z) ** 0.5).sum())
+
+
+def _sums(x: Array, starts: Ints) -> Array:
+    found: Array = np.add.reduceat(x, starts, axis=0) if len(x) else x
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +105,7 @@ def solve(rows: Rows, noise: float, sample: float, effects: Array) -> Solution:
         effects: diagonal of G, `q`.
     """
     q = rows.Z.shape[1]
-    w = 1 / (noise + rows.own)
+    w = rows.size / (noise + rows.own)
     S = rows.of_samples(w)
     shrunk = sample / (1 + sample * S)
 
@@ -117,8 +126,10 @@ def solve(rows: Rows, noise: float, sample: float, effects: Array) -> Solution:
     covariance = half.T @ half
     effect = covariance @ XMX[:q, q]
     fit = float(XMX[q, q] - XMX[:q, q] @ effect)
+    own, freedom, squares = rows.scatter
+    within = freedom @ np.log(noise + own) + squares @ (1 / (noise + own))
     size = -np.log(w).sum() + np.log1p(sample * S).sum() + np.log(T).sum() + 2 * np.log(factor.diagonal()).sum()
-    return Solution(-0.5 * (float(size) + fit), effect, covariance, MX[:, :q] @ covariance)
+    return Solution(-0.5 * (float(size + within) + fit), effect, covariance, MX[:, :q] @ covariance)
 
 
 @dataclass(frozen=True)
@@ -132,11 +143,16 @@ class Prior:
 
 @dataclass(frozen=True, eq=False)
 class Estimated:
-    """Sds that maximise restricted likelihood times prior."""
+    """Sds of noise, of samples and of each factor."""
 
     sd: Array
+    """Where restricted likelihood times prior is largest."""
     error: Array
     """Sd of each, from the curvature of the log density in log sds."""
+    points: Array
+    """Sds that stand for all that are likely, one set a row."""
+    weights: Array
+    """Of these, with the sum 1."""
 
 
 def estimate(
@@ -145,7 +161,10 @@ def estimate(
     """Estimate the sds of noise, of samples, and of each factor.
 
     A weak prior keeps a variance off zero, which few levels would otherwise often put it at (Chung et al. 2013,
-    Psychometrika 78:685), and makes the maximum of an sd that nothing tells its median.
+    Psychometrika 78:685), and makes the maximum of an sd that nothing tells its median. What hangs on the sds is to be
+    averaged over cubature points of their normal approximation (Arasaratnam and Haykin 2009, IEEE Trans. Autom. Control
+    54:1254), each weighted by its density over that of the approximation: with few levels an estimate alone would
+    claim too much.
 
     Args:
         rows: the measurements.
@@ -160,36 +179,44 @@ def estimate(
     middle = np.log([prior.median for prior in told])
     width = np.array([prior.width for prior in told])
 
-    def variances(theta: Array) -> tuple[float, float, Array]:
-        squares = np.zeros(len(priors))
-        squares[free] = np.exp(2 * theta)
-        effects = fixed.copy()
-        for mask, square in zip(columns, squares[2:], strict=True):
-            effects[mask] = square
-        return float(squares[0]), float(squares[1]), effects
+    def sds(theta: Array) -> Array:
+        found = np.zeros(len(priors))
+        found[free] = np.exp(theta)
+        return found
 
     def loss(theta: Array) -> float:
         penalty = 0.5 * float(np.square((theta - middle) / width).sum())
-        return penalty - solve(rows, *variances(theta)).log_density
+        return penalty - solve(rows, *variances(sds(theta), columns, fixed)).log_density
 
     bounds = [(m - BOUND, m + BOUND) for m in middle]
     theta = minimize(loss, middle, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-7}).x
-    spread = _errors(loss, theta)
-    sd, error = np.zeros(len(priors)), np.zeros(len(priors))
-    sd[free], error[free] = np.exp(theta), np.exp(theta) * spread
-    return Estimated(sd, error)
+    covariance = _covariance(loss, theta)
+    error = np.zeros(len(priors))
+    error[free] = np.exp(theta) * np.sqrt(covariance.diagonal())
+    steps = np.sqrt(len(theta)) * np.linalg.cholesky(covariance).T
+    around = np.concatenate([theta + steps, theta - steps])
+    density = -np.array([loss(each) for each in around])
+    weights = np.exp(density - density.max())
+    return Estimated(sds(theta), error, np.array([sds(each) for each in around]), weights / weights.sum())
 
 
-def _errors(loss: Callable[[Array], float], theta: Array) -> Array:
-    """Sds of the parameters at a minimum, from second differences."""
+def variances(sds: Array, columns: Sequence[NDArray[np.bool_]], fixed: Array) -> tuple[float, float, Array]:
+    """Sds as `solve` takes them."""
+    effects = fixed.copy()
+    for mask, sd in zip(columns, sds[2:], strict=True):
+        effects[mask] = sd**2
+    return float(sds[0] ** 2), float(sds[1] ** 2), effects
+
+
+def _covariance(loss: Callable[[Array], float], theta: Array) -> Array:
+    """Of the parameters at a minimum, from second differences."""
     k = len(theta)
     steps = STEP * np.eye(k)
     curvature = np.empty((k, k))
     for i in range(k):
         for j in range(i + 1):
             ends = [loss(theta + a * steps[i] + b * steps[j]) for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
-            second = (ends[0] - ends[1] - ends[2] + ends[3]) / (4 * STEP**2)
-            curvature[i, j] = curvature[j, i] = second
+            curvature[i, j] = curvature[j, i] = (ends[0] - ends[1] - ends[2] + ends[3]) / (4 * STEP**2)
     values, vectors = np.linalg.eigh(curvature)
-    covariance = (vectors / np.maximum(values, 1e-2)) @ vectors.T
-    return np.sqrt(covariance.diagonal())
+    found: Array = (vectors / np.maximum(values, LEAST_CURVATURE)) @ vectors.T
+    return found
