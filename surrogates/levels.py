@@ -47,6 +47,7 @@ class Levels:
         self.repeated: Ints = np.flatnonzero(np.bincount(design)[design] > 1)
         """Measurements of designs that have several."""
         self._place: dict[str, Ints] = {}
+        self._links: list[NDArray[np.bool_]] | None = None
 
     @property
     def factors(self) -> list[str]:
@@ -61,6 +62,27 @@ class Levels:
         """Designs that were measured in the level of a column and in another one."""
         here = self.Z[:, column] > 0
         return len(np.intersect1d(self.design[here], self.design[~here]))
+
+    def beside_the_median(self, effect: Array) -> Array:
+        """Effects `q` of each factor less their median; those of labs, and of levels that share no design, as given."""
+        found = effect.copy()
+        for here in self._linked():
+            found[here] -= np.median(effect[here])
+        return found
+
+    def spread(self, covariance: Array) -> Array:
+        """Variance of each effect beside the mean of its linked levels, from the covariance `q x q` of all."""
+        contrast = np.eye(len(covariance))
+        for here in self._linked():
+            contrast[np.ix_(here, here)] -= 1 / here.sum()
+        return np.maximum(np.einsum("ij,jk,ik->i", contrast, covariance, contrast), 0.0)
+
+    def _linked(self) -> list[NDArray[np.bool_]]:
+        """For each factor but labs, its columns that share designs."""
+        if self._links is None:
+            linked = np.array([self.shared(i) > 0 for i in range(len(self.levels))], dtype=bool)
+            self._links = [self.of(factor) & linked for factor in self.factors if factor != LAB]
+        return self._links
 
     def add_labs(self, lab: Sequence[str] | None) -> None:
         """An offset for each lab that shares designs, beside the largest lab that it is joined with."""
@@ -96,6 +118,7 @@ class Levels:
             self._add(name, names, place, list(range(len(names))))
 
     def _add(self, factor: str, names: Sequence[str], place: Ints, which: Sequence[int]) -> None:
+        self._links = None
         self.levels += [(factor, names[k]) for k in which]
         self.Z = np.column_stack([self.Z, *(place == k for k in which)]).astype(float)
 

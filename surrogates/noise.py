@@ -6,8 +6,9 @@ f is a fixed effect of each design, so that nothing of a surrogate's signal is t
 designs that were measured more than once: controls and replicates. Batches and operators are random effects whose sds
 are estimated with those of making and reading; labs differ by offsets under a prior `LAB_WIDTH` spreads wide, which is
 as good as none. Effects are best linear unbiased predictions (Henderson 1975; Searle, Casella and McCulloch 1992, ch.
-7), taken off every measurement of the level. A factor that no design was measured in two levels of stays without an
-effect and without a variance; the result says so.
+7) beside the median level, so that one batch that went wrong moves no other; they are taken off every measurement of
+their level. A factor that no design was measured in two levels of stays without an effect and without a variance, and
+the result says so.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ class Effect:
     factor: str
     level: str
     shift: float
-    """Beside the mean of all levels; of a lab, beside the reference lab."""
+    """Beside the median of all levels; of a lab, beside the reference lab."""
     sd: float
+    """Of the difference from the mean of all levels; of a lab, from the reference lab."""
     shared: int
     """Designs that were measured here and in another level; 0 where only the signal of the surrogate's inputs tells."""
 
@@ -250,13 +252,14 @@ def _predicted(
     samples, Z = len(seen.part), seen.Z
     noise = noise if noise > 0 or (own > 0).all() else 1.0  # for weights alone, where nothing tells the noise
     solution = solve(rows, noise, making, wide)
+    effect = seen.beside_the_median(solution.effect)
     w = 1 / (noise + own)
     S = np.bincount(seen.sample, w, samples)
-    value = np.bincount(seen.sample, w * (y - Z @ solution.effect), samples) / S
+    value = np.bincount(seen.sample, w * (y - Z @ effect), samples) / S
     z = np.zeros((samples, Z.shape[1]))
     np.add.at(z, seen.sample, (w / S[seen.sample])[:, None] * Z)
     common = np.zeros_like(z)
     common[at] = rows.of_samples(solution.leverage)
     variance = 1 / S + making + np.einsum("sq,qr,sr->s", z, solution.covariance, z)
     variance -= 2 * (1 / S + making) * (common * z).sum(1)
-    return value, np.maximum(variance, 1e-12), solution.effect, solution.covariance.diagonal()
+    return value, np.maximum(variance, 1e-12), effect, seen.spread(solution.covariance)
