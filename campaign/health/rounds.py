@@ -98,8 +98,8 @@ def shift(look: Look) -> Iterator[Finding]:
             yield Finding(name, "ok", told, numbers=numbers)
             continue
         fix = (
-            f"check electrode, electrolyte, calibration and operator of batch {found.batch}: a shift may not be the same "
-            "for all of it; void what was measured wrongly and measure it again"
+            f"check electrode, electrolyte, calibration and operator of batch {found.batch}: a shift may differ within "
+            "it; void what was measured wrongly and measure it again"
         )
         yield Finding(name, "warn", f"{told} (chance: {_chance(found.p)})", fix, numbers)
 
