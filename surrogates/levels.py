@@ -144,13 +144,13 @@ class Levels:
         mean, known = np.bincount(cell, y[order]) / size, own[order][first]
         squares = np.bincount(cell, np.square(y[order] - mean[cell]))
         kinds, kind = np.unique(known, return_inverse=True)
-        scatter = (kinds, np.bincount(kind, size - 1.0), np.bincount(kind, squares))
+        freedom, rest = (np.bincount(kind, x).astype(float) for x in (size - 1.0, squares))
         kept = np.flatnonzero(np.bincount(cells[:, 0])[cells[:, 0]] > 1) if len(cells) else first
         design, sample = cells[kept, 0], cells[kept, 1]
         starts = np.flatnonzero(np.diff(sample, prepend=-1) | np.diff(design, prepend=-1))
         groups = np.flatnonzero(np.diff(design[starts], prepend=-1))
         Z = self.Z[order][first][kept]
-        rows = Rows(mean[kept], known[kept], size[kept].astype(float), Z, starts, groups, scatter)
+        rows = Rows(mean[kept], known[kept], size[kept].astype(float), Z, starts, groups, (kinds, freedom, rest))
         return rows, sample[starts]
 
     def freedom(self, rows: Rows) -> tuple[int, int]:
