@@ -98,7 +98,7 @@ def training(state: State, objective: Objective) -> Training:
     """The data of one objective. Samples of one design are one group, so that no split parts them."""
     seen = state.observations(objective.name)
     designs = [state.space.design_candidate(state.composition(o.sample)) for o in seen]
-    stated = [o.stated_variance for o in seen]
+    stated = [o.variance for o in seen]
     known = bool(seen) and all(v is not None and v > 0 for v in stated)
     targets = Targets(
         value=torch.tensor([[sign(objective) * o.value] for o in seen], dtype=torch.float64).reshape(-1, 1),

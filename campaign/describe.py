@@ -12,6 +12,7 @@ from campaign.encoding import encode_ahead
 from campaign.feasibility import feasibility
 from campaign.filters import Sieve
 from campaign.health.data import repeats
+from campaign.noise import lab_notes
 from campaign.pareto import places
 from campaign.rationale import expectation, explain, noise_floor
 from campaign.screen import sieve_of
@@ -56,7 +57,7 @@ def describe(
     chances = feasibility(belief, X, strata) if belief.constraints else []
     placed = places(state, belief, X) if len(belief.objectives) > 1 else []
     made = belief.success.told(X) if belief.success else []
-    sieve = sieve_of(state)
+    sieve, labs = sieve_of(state), lab_notes(state)
     filtered = filter_verdicts(state, sieve, candidates)
     predictions = [{name: found[i] for name, found in expected.items()} for i in range(len(candidates))]
     rationales = []
@@ -68,6 +69,8 @@ def describe(
         rationale |= filtered[i]
         if placed:
             rationale["front"] = placed[i]
+        if labs:
+            rationale["labs"] = labs
         if chances:
             rationale["feasibility"] = chances[i]
         if made:

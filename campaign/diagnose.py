@@ -34,8 +34,9 @@ def diagnose(state: State, stage: Callable[[str], None] = lambda _: None) -> dic
         stage: called with a name when a stage begins.
 
     Returns:
-        `health`, findings with name, level, what was seen, the next thing to do, and numbers; `models`, for each
-        objective and constraint that can be learnt, recipe and out-of-fold scores, calibration, scatter and importance;
+        `health`, findings with name, level, what was seen, the next thing to do, and numbers; `noise`, where it comes
+        from; `models`, for each objective and constraint that can be learnt, recipe and out-of-fold scores,
+        calibration, scatter and importance;
         `stopping`, as in the status.
     """
     belief = believe(state, seed=batch_seed(state, len(state.batches) + 1), stage=stage) if learnable(state) else None
@@ -43,9 +44,19 @@ def diagnose(state: State, stage: Callable[[str], None] = lambda _: None) -> dic
     return {
         "campaign": state.name,
         "health": [finding.as_json() for finding in health(Look(state, belief))],
+        "noise": noise(state),
         "models": {b.objective.name: model(state, b) for b in belief.all} if belief else {},
         "stopping": stopping(state),
     }
+
+
+def noise(state: State) -> dict[str, Any]:
+    """By metric: components of the noise, effects of batches, operators and labs, and what cannot be told.
+
+    Sds with their own uncertainty, in the unit of the metric. Metrics of which nothing tells the noise are left out.
+    """
+    found = {m.name: (m.unit, state.noise(m.name)) for m in state.metrics}
+    return {name: {"unit": unit} | told.as_json() for name, (unit, told) in found.items() if told is not None}
 
 
 def model(state: State, belief: ObjectiveBelief) -> dict[str, Any]:

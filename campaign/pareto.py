@@ -185,10 +185,8 @@ def _noise(state: State, objective: Objective) -> float | None:
 
 
 def _standard_error(seen: Sequence[Observation], noise: float | None) -> float | None:
-    """Of the mean over samples, from what the lab stated of each, else from the noise of one measurement."""
-    variances = [
-        o.stated_variance if o.stated_variance is not None else None if noise is None else noise**2 / o.n for o in seen
-    ]
+    """Of the mean over samples, from what is known of each, else from the noise of one measurement."""
+    variances = [o.variance if o.variance is not None else None if noise is None else noise**2 / o.n for o in seen]
     known = [v for v in variances if v is not None]
     return math.sqrt(sum(known)) / len(seen) if len(known) == len(seen) else None
 

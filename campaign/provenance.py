@@ -7,6 +7,7 @@ from typing import Any
 
 from campaign.answers import untold
 from campaign.belief import Belief, ObjectiveBelief, unlearnt
+from campaign.noise import lab_notes, shift_notes
 from campaign.outcomes import OutcomeConstraint
 from campaign.pareto import measured_front, reference_note
 from campaign.request import Request
@@ -69,6 +70,7 @@ def choice_notes(state: State, belief: Belief) -> tuple[str, ...]:
     if measured := measured_front(state):
         told.append(reference_note(measured))
     told += [f"{b.objective.name}: {lesson.sentence()}" for b in belief.all for lesson in b.lessons]
+    told += [*lab_notes(state), *shift_notes(state)]
     told += [f"{c.name}: {_why_not(state, c)}, it does not weigh on this batch" for c in unlearnt(state)]
     told += [c.note() for c in belief.answers]
     if belief.constraints and belief.best_measured() == -math.inf and state.spec.acquisition.type != "max_variance":

@@ -33,7 +33,7 @@ def prediction_text(name: str, prediction: Mapping[str, Any]) -> str:
 
 def warnings_about(prediction: Mapping[str, Any], rationale: Mapping[str, Any]) -> list[str]:
     """What a reader should not take on trust, in words."""
-    found = []
+    found = list(rationale.get("labs", ()))
     domain = rationale.get("domain")
     if domain:
         if domain["never_measured"]:

@@ -15,6 +15,7 @@ from campaign.decisions import Decisions, decisions
 from campaign.filters import Sieve
 from campaign.labels import Label, read_labels
 from campaign.moments import Moment
+from campaign.noise import Noise, circumstances, corrected, noise_of
 from campaign.outcomes import OutcomeConstraint
 from campaign.sharing import COMPOSITION as COMPOSITION
 from campaign.sharing import SAMPLE_SHARED, WEIGHED, borrowed
@@ -37,17 +38,22 @@ RESULT_KINDS = (RESULTS_RECORDED, STATUS_STATED, MEASUREMENT_AMENDED, MEASUREMEN
 
 @dataclass(frozen=True)
 class Observation:
-    """One sample's current value of one objective: the mean over its replicates, in the objective's unit."""
+    """One sample's current value of one objective: the mean over its replicates, in the objective's unit.
+
+    What its batch, its operator or its lab is known to add is taken off (`campaign.noise`).
+    """
 
     sample: Sample
     value: float
-    stated_variance: float | None
-    """Of the mean, where the lab stated a standard deviation of every replicate."""
+    variance: float | None
+    """Of the value, where the lab stated the sd of every replicate, or enough was made twice to tell all the noise."""
     sd: float | None
     """Of one measurement, from two replicates on."""
     n: int
     censor: int
     """-1 if the true value is below `value`, 1 if above, 0 if it is as measured."""
+    shift: float = 0.0
+    """What was taken off the mean of the replicates; 0 where they stand as measured."""
 
 
 @dataclass(frozen=True)
@@ -206,12 +212,23 @@ class State:
         Of a computed metric these are its labels alone, each as a sample of its own that nobody made.
         """
         if metric not in self._observed:
-            self._observed[metric] = tuple(self._observe(metric))
+            self._observed[metric] = corrected(self.noise(metric), self._observe(metric))
         return list(self._observed[metric])
 
     @cached_property
     def _observed(self) -> dict[str, tuple[Observation, ...]]:
         """What `observations` found before: a status asks many times, and a campaign may be large."""
+        return {}
+
+    def noise(self, metric: str) -> Noise | None:
+        """Noise, and what batches, operators and labs add to a metric; None where nothing tells."""
+        if metric not in self._noises:
+            self._noises[metric] = noise_of(self, metric)
+        return self._noises[metric]
+
+    @cached_property
+    def _noises(self) -> dict[str, Noise | None]:
+        """What `noise` found before."""
         return {}
 
     def _observe(self, metric: str) -> list[Observation]:
@@ -255,6 +272,10 @@ class State:
                 for m in self.measurements
             ),
         }
+        if told := sorted(
+            canonical([label[m.sample], m.metric, m.replicate, c]) for m in self.measurements if (c := circumstances(m))
+        ):
+            content["circumstances"] = told
         return hashlib.sha256(canonical(content).encode()).hexdigest()
 
 
@@ -275,7 +296,7 @@ def _observe(sample: Sample, rows: Sequence[Measurement]) -> Observation | None:
     return Observation(
         sample=sample,
         value=fmean(exact),
-        stated_variance=sum(sd * sd for sd in stated) / n**2 if len(stated) == n else None,
+        variance=sum(sd * sd for sd in stated) / n**2 if len(stated) == n else None,
         sd=stdev(exact) if n > 1 else None,
         n=n,
         censor=0,

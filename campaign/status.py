@@ -7,6 +7,7 @@ from typing import Any
 from campaign.costs import account
 from campaign.failures import LearnedFeasibility
 from campaign.formulas import formula
+from campaign.noise import lab_notes, shift_notes
 from campaign.outcomes import OutcomeConstraint
 from campaign.overdue import overdue, question
 from campaign.spaces import ordered
@@ -74,6 +75,7 @@ def status(state: State) -> dict[str, Any]:
         "budget": state.spec.budget.model_dump(mode="json", exclude_none=True),
         "objectives": {},
         "constraints": {c.name: _constraint(state, c) for c in state.constraints},
+        "shifts": [*lab_notes(state), *shift_notes(state)],
         "syntheses": _syntheses(state),
         "head": {"seq": state.head.seq, "hash": state.head.hash},
     }
@@ -91,6 +93,7 @@ def status(state: State) -> dict[str, Any]:
                 "value": top.value,
                 "sd": top.sd,
                 "n": top.n,
+                "shift": top.shift,
                 "design": made,
                 "formula": formula(made, state.space),
             },
@@ -166,7 +169,9 @@ def state_line(found: dict[str, Any]) -> str:
         if top:
             spread = f" ± {quantity(top['sd'], digits=2)}" if top["sd"] else ""
             value = quantity(top["value"], digits=4) + spread
-            parts.append(f"best {name} {value}{' ' + objective['unit'] if objective['unit'] else ''} (n={top['n']})")
+            off = f", {quantity(-top['shift'], digits=2)} of it a correction" if top["shift"] else ""
+            unit = " " + objective["unit"] if objective["unit"] else ""
+            parts.append(f"best {name} {value}{unit} (n={top['n']}{off})")
         seen = [c for c in objective["coverage"] if c["n"]]
         if seen:
             c = seen[0]

@@ -39,6 +39,11 @@ def quantity(value: float, unit: str | None = None, *, digits: int = 3) -> str:
     return f"{text} {unit}" if unit else text
 
 
+def plus_minus(value: float, sd: float, unit: str | None = None) -> str:
+    """A value with its sd, to the first digit of the sd: `5.1 ± 0.4 mV`."""
+    return signed(value, sd, unit).lstrip("+")
+
+
 def signed(value: float, sd: float, unit: str | None) -> str:
     """A change with the sd of the paired difference, to the first digit of the sd: `+28 ± 9 mV`, `+0.03 ± 0.06 eV`."""
     places = max(0, -math.floor(math.log10(sd))) if sd > 0 else 2

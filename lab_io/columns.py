@@ -63,6 +63,8 @@ _EXTRAS = {
     "batch id": "batch",
     "instrument": "instrument",
     "instrument id": "instrument",
+    "lab": "lab",
+    "laboratory": "lab",
     "method": "method",
     "protocol": "protocol",
     "protocol version": "protocol",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from campaign.health.base import FALSE_ALARM, Check, Finding, Look
 from campaign.health.data import constraints, contradictions, failures, repeated, space_size, variation
+from campaign.health.labs import labs
 from campaign.health.rounds import coverage, gains, lead, shift, surrogate
 
 CHECKS: tuple[Check, ...] = (
     surrogate,
     coverage,
     shift,
+    labs,
     gains,
     lead,
     repeated,

@@ -30,13 +30,15 @@ def exact(state: State, objective: Objective) -> list[Observation]:
 def repeats(state: State, objective: Objective) -> tuple[float, int]:
     """Sd of one measurement of an objective over all that was measured or made more than once; degrees of freedom.
 
-    What was made twice counts with the scatter of making it.
+    What was made twice counts with the scatter of making it; what batches, operators and labs add is taken off.
     """
+    noise = state.noise(objective.name)
+    shifts = noise.shifts if noise else {}
     values = {o.sample.id: o for o in exact(state, objective)}
     groups: dict[str, list[float]] = {}
     for (sample, metric), rows in state.measured.items():
         if metric == objective.name and sample in values:
-            found = [float(m.value) for m in rows if m.qualifier == "=" and m.value is not None]
+            found = [float(m.value) - shifts.get(m.id, 0.0) for m in rows if m.qualifier == "=" and m.value is not None]
             groups.setdefault(values[sample].sample.candidate, []).extend(found)
     return pooled_sd(list(groups.values()))
 

@@ -9,6 +9,7 @@ from campaign.belief import misses, sign
 from campaign.health.base import FALSE_ALARM, Finding, Look
 from campaign.health.data import exact, repeats
 from campaign.health.significance import batch_shift, coverage_drift
+from campaign.noise import raw
 from campaign.spec import Objective
 from campaign.state import State
 from campaign.status import best
@@ -64,7 +65,7 @@ def shift(look: Look) -> Iterator[Finding]:
     state = look.state
     number = {batch.id: batch.number for batch in state.batches}
     for objective in state.objectives:
-        values = {o.sample.id: o.value for o in state.observations(objective.name) if o.censor == 0}
+        values = raw(state, objective.name)
         rows = [
             (values[sample.id], number[r.batch], r.candidate)
             for r in state.recommendations
@@ -85,6 +86,7 @@ def shift(look: Look) -> Iterator[Finding]:
             yield Finding(name, "ok", told, numbers={"controls": float(len(rows))})
             continue
         told = f"controls of batch {found.batch} lie {signed(found.shift, found.sd, objective.unit)} from the others"
+        told += _taken_off(state, objective, found.batch)
         numbers = {
             "batch": float(found.batch),
             "shift": found.shift,
@@ -96,10 +98,17 @@ def shift(look: Look) -> Iterator[Finding]:
             yield Finding(name, "ok", told, numbers=numbers)
             continue
         fix = (
-            f"check electrode, electrolyte, calibration and operator of batch {found.batch} before its results are "
-            "believed; void what was measured wrongly and measure it again"
+            f"check electrode, electrolyte, calibration and operator of batch {found.batch}: a shift may differ within "
+            "it; void what was measured wrongly and measure it again"
         )
         yield Finding(name, "warn", f"{told} (chance: {_chance(found.p)})", fix, numbers)
+
+
+def _taken_off(state: State, objective: Objective, batch: int) -> str:
+    """What the noise model takes off the values of a batch."""
+    effects = noise.model.effects if (noise := state.noise(objective.name)) else ()
+    effect = next((e for e in effects if (e.factor, e.level) == ("batch", str(batch))), None)
+    return f"; its values are corrected by {signed(-effect.shift, effect.sd, objective.unit)}" if effect else ""
 
 
 def gains(look: Look) -> Iterator[Finding]:

@@ -44,7 +44,7 @@ def status(campaign: Name, as_of: AsOf = None, db: Db = None, as_json: Json = Fa
     say(f"{campaign}: {state_line(found)}")
     for veto in found["vetoes"]:
         say(f"vetoed: {veto['formula']} ({veto['reason']})")
-    for line in ages(found["waiting"]):
+    for line in (*found["shifts"], *ages(found["waiting"])):
         say(line)
     if found["proposing"]:
         say(f"now: {found['proposing']}")

@@ -31,6 +31,8 @@ def diagnose(campaign: Name, db: Db = None, as_json: Json = False) -> None:
         emit(found)
         return
     _show_health(found["health"])
+    for name, noise in found["noise"].items():
+        _show_noise(name, noise)
     for name, model in found["models"].items():
         _show_model(name, model)
     if not found["models"]:
@@ -44,6 +46,31 @@ def _show_health(findings: Sequence[Mapping[str, Any]]) -> None:
     console().print(rows)
     wrong = sum(f["level"] == "warn" for f in findings)
     say(f"{wrong} warning{'' if wrong == 1 else 's'} in {len(findings)} checks" if findings else "nothing to check yet")
+
+
+NOISES = {
+    "reading": "within a sample, or between samples of one design",
+    "making": "of making a sample again",
+    "batch": "between batches",
+    "operator": "between operators",
+}
+"""Components of noise in words."""
+
+
+def _show_noise(name: str, noise: Mapping[str, Any]) -> None:
+    from campaign.words import plus_minus, quantity, signed
+
+    unit = noise["unit"] or None
+    rows = table(f"noise of {name}", "sd>", "degrees of freedom>")
+    for c in noise["components"]:
+        rows.add_row(NOISES[c["name"]], plus_minus(c["sd"], c["error"], unit), str(c["freedom"]))
+    for e in noise["effects"]:
+        rows.add_row(f"{e['factor']} {e['level']} lies", signed(e["shift"], e["sd"], unit), "")
+    if noise["floor"]:
+        rows.add_row("noise floor, as stated", quantity(noise["floor"], unit), "")
+    console().print(rows)
+    for what, why in noise["unidentified"].items():
+        say(f"  {NOISES[what]}: not known, {why}" if what != "reading" else f"  {why}")
 
 
 def _show_model(name: str, model: Mapping[str, Any]) -> None:

@@ -147,7 +147,7 @@ def test_a_campaign_comes_back_from_its_own_export(start, tmp_path, kind):
     checked = again.ingest(path, commit=True)
     assert checked.ok, checked.problems
     values = [
-        {o.sample.label: (o.value, o.stated_variance, o.sd, o.censor, o.n) for o in state.observations("loss")}
+        {o.sample.label: (o.value, o.variance, o.sd, o.censor, o.n) for o in state.observations("loss")}
         for state in (before, again.state)
     ]
     assert values[0] == values[1]

@@ -186,7 +186,7 @@ def test_replicates_are_averaged_and_their_spread_known(start):
     seen = campaign.state.observations("loss")[0]
     assert (seen.value, seen.n) == (302, 2)
     assert seen.sd == pytest.approx(8**0.5)
-    assert seen.stated_variance is None  # two readings do not tell the noise of a lab
+    assert seen.variance is None  # two readings do not tell the noise of a lab
 
 
 def test_the_loop_gets_better(start):
