@@ -209,10 +209,11 @@ def main() -> None:
     for kind, one in found["databases"].items():
         m = len(one["restored"])
         replays = ", ".join(f"{count} {verdict}" for verdict, count in sorted(one["replays"].items()))
+        meanwhile = ", ".join(map(str, one["events_meanwhile"]))
         lines.append(
             f"{kind:11} {one['backups']} backups while a process ingests, {m} restored: {one['of_one_moment']} of one "
-            f"moment, {one['verified']} verified; replays: {replays}; next batch identical: {one['next_identical']} of {m}; events recorded while a backup was "
-            f"written: {', '.join(map(str, one['events_meanwhile']))}; a backup takes at most "
+            f"moment, {one['verified']} verified; replays: {replays}; next batch identical: {one['next_identical']} "
+            f"of {m}; events recorded while a backup was written: {meanwhile}; a backup takes at most "
             f"{1000 * one['backup_s']:.0f} ms, a restore {1000 * max(r['restore_s'] for r in one['restored']):.0f} ms"
         )
     lines.append(f"everything identical: {'yes' if found['sound'] else 'NO'}")
