@@ -101,6 +101,11 @@ class State:
         """What the lab measures: the objectives, then the constraints that are not computed."""
         return (*self.objectives, *(c for c in self.constraints if c.source == "measured"))
 
+    @property
+    def questions(self) -> frozenset[str]:
+        """Names of the metrics that are answered with yes or no."""
+        return frozenset(c.name for c in self.constraints if c.boolean)
+
     @cached_property
     def labels(self) -> Mapping[str, tuple[Label, ...]]:
         """Computed values by metric."""
