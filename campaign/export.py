@@ -9,7 +9,7 @@ from campaign.record import expectation
 from campaign.state import COMPOSITION, State
 from db.errors import InvalidInput, Problem
 from db.records import Measurement, Sample
-from lab_io.exports import Export, ExportRow, to_csv, to_xlsx
+from lab_io.exports import Export, ExportRow, to_csv, to_xlsx, vouched
 
 WRITERS = {".csv": to_csv, ".xlsx": to_xlsx}
 MOST_ROWS = 1_000_000
@@ -23,7 +23,7 @@ def results(state: State) -> Export:
     for m in state.measurements:
         by_sample.setdefault(m.sample, []).append(m)
     rows = tuple(row for sample in state.samples for row in _rows(state, sample, by_sample.get(sample.id, [])))
-    return Export(expect.elements, expect.columns, rows)
+    return vouched(Export(expect.elements, expect.columns, rows), expect)
 
 
 def write_results(state: State, path: Path) -> Path:
@@ -65,5 +65,5 @@ def _rows(state: State, sample: Sample, measurements: list[Measurement]) -> Iter
             status=status,
             failure_mode=mode,
             set_aside=m.value if failed else None,
-            conditions=m.conditions,
+            conditions={name: text for name, text in m.conditions.items() if isinstance(text, str)},
         )

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     VALUE = "value"
     UNIT = "unit"
     QUALIFIER = "qualifier"
+    AS_STATED = "as stated"
     IGNORED = "ignored"
 
 
@@ -55,6 +56,7 @@ _WORDS = {
     Kind.UNIT: "unit,units",
     Kind.QUALIFIER: "qualifier",
     Kind.SD: "sd,std,stdev",
+    Kind.AS_STATED: "as stated",
     Kind.IGNORED: "rank,candidate,ignore,set aside",
 }
 _EXTRAS = {
@@ -67,6 +69,7 @@ _EXTRAS = {
     "protocol": "protocol",
     "protocol version": "protocol",
     "date made": "made_at",
+    "made at": "made_at",
     "measured at": "measured_at",
     "date measured": "measured_at",
     "measurement date": "measured_at",
@@ -85,6 +88,8 @@ _METHOD = re.compile(
 )
 """What brackets behind an element say when it was measured: `Ni (ICP)`, `Ni (EDX, at.%)`."""
 _MEASURED = re.compile(r"\b(icp|eds|edx|xrf|xps|wds|epma|measured)\b", re.IGNORECASE)
+KEPT = "condition: "
+"""Before the name of a column that our own exports keep with the measurements."""
 _KEEP = re.compile(r"keep(?: (?P<name>\S.{0,59}))?", re.IGNORECASE)
 """In a mapping: a column that is kept with the measurements, under its own name or another one."""
 FEW = 6
@@ -201,6 +206,8 @@ class _Names:
 
     def _plain(self, header: str) -> tuple[Kind, str, str | None] | None:
         """The same of a name in one row."""
+        if header.startswith(KEPT):
+            return Kind.EXTRA, header.removeprefix(KEPT), None
         for text, unit in ((header, None), split_header(header)):
             if text in self.exact:
                 if unit and (method := _METHOD.fullmatch(unit)):

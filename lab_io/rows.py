@@ -52,6 +52,8 @@ class Draft:
     """What was changed by consent."""
     left_out: str | None = None
     """Why the row says nothing for the campaign, though nothing is wrong with it."""
+    as_stated: bool = False
+    """Whether the row itself says that its values, odd as they look, are right."""
     apart: str = ""
     """Tells the samples of equal targets apart, where rows without a label are samples of their own."""
 
@@ -103,6 +105,7 @@ class Reader:
         if role == "blank":
             draft.left_out = "a blank: kept with the file, and no sample of the campaign"
             return draft
+        draft.as_stated = self._read_as_stated(draft)
         self._read_sample(draft, self._target(draft))
         draft.composition = read_fractions(self, draft, self.layout.of(Kind.MEASURED))
         check_measured(self, draft)
@@ -119,6 +122,16 @@ class Reader:
             if text := self._text(draft, extra):
                 draft.conditions[name] = text
         return draft
+
+    def _read_as_stated(self, draft: Draft) -> bool:
+        heading = self.layout.one(Kind.AS_STATED)
+        if heading is None:
+            return False
+        try:
+            return bool(parse_answer(draft.row.cells[heading.index], self.decimal))
+        except CellError as error:
+            self.note(draft, heading, error)
+            return False
 
     def _set_aside(self, draft: Draft, finding: Finding) -> bool:
         """Whether a row that may be no data is not read, by consent or because it is asked about."""
