@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from campaign.curve_hint import refuse_curve, refuse_plain_curve
 from campaign.decisions import VETO_STATED
 from campaign.designs import refuse_strangers
 from campaign.files import read_file
@@ -89,6 +90,8 @@ class Reading:
     """Column of the file -> what its cells must be for a row to be read."""
     saved: SavedMapping | None = None
     """The mapping that it is read with."""
+    path: str | None = None
+    """Where the file lies, as it was typed; None for bytes."""
 
     @property
     def sha256(self) -> str:
@@ -133,7 +136,8 @@ def read(
     columns, given, page, accepted, where = combined(saved, mapping or {}, units or {}, sheet, fixes)
     content = file if isinstance(file, bytes) else read_file(Path(file), str(file), MAX_BYTES)
     called = name or ("results.csv" if isinstance(file, bytes) else Path(file).name)
-    return Reading(content, called, columns, given, page, accepted, where, saved)
+    path = None if isinstance(file, bytes) else str(file)
+    return Reading(content, called, columns, given, page, accepted, where, saved, path)
 
 
 def as_table(reading: Reading) -> RawTable:
@@ -150,8 +154,9 @@ def check(state: State, reading: Reading) -> Check:
     """Check a table of results row by row; nothing is written.
 
     Raises:
-        InvalidInput: the file cannot be read as a table.
+        InvalidInput: the file cannot be read as a table, or is a raw curve.
     """
+    refuse_curve(state, reading.content, reading.path or reading.name)
     table = as_table(reading)
     checked = check_results(
         table,
@@ -161,6 +166,8 @@ def check(state: State, reading: Reading) -> Check:
         fixes=reading.fixes,
         where=reading.where,
     )
+    if any(f.status is Status.REJECTED for f in checked.table) and not checked.results:
+        refuse_plain_curve(state, reading.content, reading.path or reading.name)
     checked = refuse_strangers(checked, state.space, reading.name)
     return replace(checked, table=(*checked.table, *_computed_columns(state, table, reading)))
 
