@@ -14,6 +14,7 @@ from campaign.formulas import parsed
 from campaign.state import (
     BATCH_RECOMMENDED,
     COMPOSITION,
+    COMPOSITION_SD,
     MEASUREMENT_AMENDED,
     MEASUREMENT_VOIDED,
     RESULT_KINDS,
@@ -68,7 +69,9 @@ def _content(m: Measurement) -> tuple[object, ...]:
 def told(m: Measurement, *, boolean: bool = False) -> str:
     """A measured value in words: `<263 ± 4 mV`, `Ni 0.48, Fe 0.52`, and of what is `boolean`, `yes` or `no`."""
     if m.value is None:
-        return ", ".join(f"{name} {x:.4g}" for name, x in (m.composition or {}).items())
+        spreads = m.conditions.get(COMPOSITION_SD, {})
+        sds = {name: f" ± {quantity(sd)}" for name, sd in spreads.items()}
+        return ", ".join(f"{name} {x:.4g}{sds.get(name, '')}" for name, x in (m.composition or {}).items())
     if boolean:
         return answer(m.value)
     spread = f" ± {quantity(m.sd)}" if m.sd is not None else ""

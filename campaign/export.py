@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from campaign.record import expectation
-from campaign.state import COMPOSITION, State
+from campaign.state import COMPOSITION, COMPOSITION_SD, State
 from db.errors import InvalidInput, Problem
 from db.records import Measurement, Sample
 from lab_io.exports import Export, ExportRow, to_csv, to_xlsx, vouched
@@ -62,6 +62,7 @@ def _rows(state: State, sample: Sample, measurements: list[Measurement]) -> Iter
             qualifier=None if composed or failed else m.qualifier,
             replicate=m.replicate,
             composition=m.composition or {},
+            composition_sd=m.conditions.get(COMPOSITION_SD, {}),
             status=status,
             failure_mode=mode,
             set_aside=m.value if failed else None,

@@ -18,6 +18,7 @@ from campaign.quantities import in_unit
 from campaign.state import (
     BATCH_RECOMMENDED,
     COMPOSITION,
+    COMPOSITION_SD,
     RESULT_KINDS,
     RESULTS_RECORDED,
     SPEC_REVISED,
@@ -309,11 +310,16 @@ def _measurements(state: State, sample: Sample, result: Result, sha256: str) -> 
                 value=None,
                 unit=None,
                 composition=dict(result.composition),
-                conditions=dict(result.conditions),
+                conditions={**result.conditions, **_spreads(result)},
                 source=sha256,
             )
         )
     return made
+
+
+def _spreads(result: Result) -> dict[str, Any]:
+    """Standard deviations of measured fractions, as they stand beside a measured composition."""
+    return {COMPOSITION_SD: dict(result.composition_sd)} if result.composition_sd else {}
 
 
 def new_id(prefix: str, *content: Any) -> str:

@@ -22,6 +22,8 @@ SAMPLE_SHARED = "sample.shared"
 
 COMPOSITION = "composition"
 """The metric under which a sample's measured composition is recorded."""
+COMPOSITION_SD = "composition_sd"
+"""Condition of a measured composition: the standard deviations of its fractions, as far as they are stated."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from campaign.labels import Label, read_labels
 from campaign.moments import Moment
 from campaign.outcomes import OutcomeConstraint
 from campaign.sharing import COMPOSITION as COMPOSITION
+from campaign.sharing import COMPOSITION_SD as COMPOSITION_SD
 from campaign.sharing import SAMPLE_SHARED, borrowed
 from campaign.spaces import Space, build_space, ordered
 from campaign.spec import CampaignSpec, Objective

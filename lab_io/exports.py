@@ -43,6 +43,8 @@ class ExportRow:
     qualifier: str | None = None
     replicate: str | None = None
     composition: Mapping[str, float] = field(default_factory=dict)
+    composition_sd: Mapping[str, float] = field(default_factory=dict)
+    """Standard deviations of its fractions, as far as they are known."""
     status: str = "ok"
     failure_mode: str | None = None
     set_aside: float | None = None
@@ -112,7 +114,17 @@ def _table(export: Export) -> Iterator[list[Cell]]:
     """Header and rows; text is escaped, None is an empty cell."""
     measured = [e for e in export.elements if any(e in row.composition for row in export.rows)]
     header: list[Cell] = ["sample_id", *export.elements, *(with_unit(c.name, c.unit) for c in export.columns)]
-    header += [*(f"measured {e}" for e in measured), "metric", "value", "unit", "sd", "qualifier", "replicate"]
+    spread = [e for e in export.elements if any(e in row.composition_sd for row in export.rows)]
+    header += [
+        *(f"measured {e}" for e in measured),
+        *(f"measured {e} sd" for e in spread),
+        "metric",
+        "value",
+        "unit",
+        "sd",
+        "qualifier",
+        "replicate",
+    ]
     header += ["status", "failure_mode", "set_aside", *CONDITIONS]
     kept = sorted({name for row in export.rows for name in row.conditions} - set(CONDITIONS))
     stated = any(row.as_stated for row in export.rows)
@@ -122,6 +134,7 @@ def _table(export: Export) -> Iterator[list[Cell]]:
         cells: list[Cell] = [row.sample_id, *(row.design.get(e, 0.0) for e in export.elements)]
         cells += [row.design.get(c.name) for c in export.columns]
         cells += [row.composition.get(e, 0.0) if row.composition else None for e in measured]
+        cells += [row.composition_sd.get(e) for e in spread]
         cells += [row.metric, row.value, row.unit, row.sd, row.qualifier, row.replicate]
         cells += [row.status, row.failure_mode, row.set_aside, *(row.conditions.get(name) for name in CONDITIONS)]
         cells += [*(row.conditions.get(name) for name in kept), *[answer(row.as_stated)] * stated]

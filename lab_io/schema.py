@@ -118,6 +118,8 @@ class Result:
     """operator, batch, instrument and the like, what a mapping keeps, and `fixes`: what was changed by consent."""
     first_row: int = 0
     """The first row of the table that is about the same sample."""
+    composition_sd: Mapping[str, float] = field(default_factory=dict)
+    """Standard deviations of measured fractions, as far as they are stated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,11 +176,11 @@ def test_a_campaign_comes_back_from_its_own_export(start, tmp_path, kind):
     assert {str(row.status) for row in same.rows} == {"skipped"}
 
 
-ODD = b"""sample_id,Ni,Fe,Co,Mn,measured Ni,measured Fe,measured Co,loss (mV),laser,role,made_at
+ODD = """sample_id,Ni,Fe,Co,Mn,measured Ni,measured Fe,measured Co,loss (mV),laser,role,made_at
 x1,0.5,0.5,0,0,,,,301,3 W,,2026-03-01
 x1,0.5,0.5,0,0,0.5,0,0.5,,3 W,,
-x2,0.5,0,0.5,0,0.5,0.01,0.49,310,,control,
-"""
+x2,0.5,0,0.5,0,0.5,0.01 ± 0.005,0.49,310,,control,
+""".encode()
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -194,9 +194,10 @@ def test_what_was_consented_to_is_not_asked_again_and_nothing_is_lost(start, tmp
     assert again.ingest(path, commit=True).ok
     assert again.export(tmp_path / f"again.{kind}").read_bytes() == path.read_bytes()
     conditions = [
-        {(m.metric, tuple(sorted(m.conditions.items()))) for m in c.state.measurements} for c in (campaign, again)
+        {(m.metric, str(sorted(m.conditions.items()))) for m in c.state.measurements} for c in (campaign, again)
     ]
     assert conditions[0] == conditions[1]
+    assert "composition_sd" in str(conditions)
     assert [row.as_stated for row in results(again.state).rows] == [False, True, False, False]
 
 
