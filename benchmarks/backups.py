@@ -85,7 +85,7 @@ def write(address: str, begun: Any, enough: Any) -> None:
     campaign._store.close()
 
 
-def taken(address: str, folder: Path, n: int) -> tuple[list[dict[str, Any]], int]:
+def taken(address: str, folder: Path, n: int) -> tuple[list[dict[str, Any]], int | None]:
     """Take `n` backups of a database in which another process writes.
 
     Returns:

@@ -83,7 +83,7 @@ def _plot(name: str, curves: Sequence[tuple[str, Polarisation]]) -> CurvePlot:
 def _draw(figure: go.Figure, found: Polarisation, file: str, *, first: bool) -> None:
     factor = 1.0 if found.setup.basis == "mass" else 1e3
     mine, back = _directions(found)
-    shown = {"mode": "lines", "hoverinfo": "skip", "showlegend": first}
+    shown: dict[str, Any] = {"mode": "lines", "hoverinfo": "skip", "showlegend": first}
     if found.other is not None:
         x, y = _line(found, found.other, factor)
         figure.add_scatter(x=x, y=y, name=f"{back} sweep, not used", line={"color": GREY, "width": 1}, **shown)
