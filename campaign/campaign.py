@@ -342,7 +342,7 @@ class Campaign(Door):
         from campaign.report import write_report
 
         with self._store.reading():
-            return write_report(self.state, Path(path), verified=not self._store.verify(self.name))
+            return write_report(self.state, Path(path), verified=not self._store.verify(self.name), store=self._store)
 
     def status(self) -> dict[str, Any]:
         """Where the campaign stands, as plain values: batches, measured, pending, best, coverage, next thing to do.

@@ -15,6 +15,7 @@ from campaign.sharing import WEIGHED
 from campaign.state import (
     BATCH_RECOMMENDED,
     COMPOSITION,
+    COMPOSITION_SD,
     MEASUREMENT_AMENDED,
     MEASUREMENT_VOIDED,
     RESULT_KINDS,
@@ -29,6 +30,7 @@ from db.records import Event, Measurement, Source
 from db.store import Store
 from lab_io.findings import CellError
 from lab_io.schema import Check
+from lab_io.words import answer
 
 _LATER = frozenset({BATCH_RECOMMENDED, SPEC_REVISED, *RESULT_KINDS})
 LEAST_PREFIX = 6
@@ -47,6 +49,8 @@ class Amendment:
     checked: Check
     event: Event | None = None
     """As recorded; None for a dry run, or where nothing changes."""
+    boolean: bool = False
+    """Whether what was measured is answered with yes or no."""
 
     @property
     def same(self) -> bool:
@@ -55,18 +59,22 @@ class Amendment:
 
     def sentence(self) -> str:
         """`b1-03 overpotential: 263 mV -> 251 ± 3 mV`."""
-        after = told(self.new) if self.new else "not accepted"
-        return f"{name_of(self.sample, self.old)}: {told(self.old)} -> {after}"
+        after = told(self.new, boolean=self.boolean) if self.new else "not accepted"
+        return f"{name_of(self.sample, self.old)}: {told(self.old, boolean=self.boolean)} -> {after}"
 
 
 def _content(m: Measurement) -> tuple[object, ...]:
     return m.value, m.qualifier, m.sd, m.composition and dict(m.composition)
 
 
-def told(m: Measurement) -> str:
-    """A measured value in words: `<263 ± 4 mV`, `Ni 0.48, Fe 0.52`."""
+def told(m: Measurement, *, boolean: bool = False) -> str:
+    """A measured value in words: `<263 ± 4 mV`, `Ni 0.48, Fe 0.52`, and of what is `boolean`, `yes` or `no`."""
     if m.value is None:
-        return ", ".join(f"{name} {x:.4g}" for name, x in (m.composition or {}).items())
+        spreads = m.conditions.get(COMPOSITION_SD, {})
+        sds = {name: f" ± {quantity(sd)}" for name, sd in spreads.items()}
+        return ", ".join(f"{name} {x:.4g}{sds.get(name, '')}" for name, x in (m.composition or {}).items())
+    if boolean:
+        return answer(m.value)
     spread = f" ± {quantity(m.sd)}" if m.sd is not None else ""
     sign = "" if m.qualifier == "=" else m.qualifier
     return f"{sign}{quantity(m.value, digits=6)}{spread}{' ' + m.unit if m.unit else ''}"
@@ -102,12 +110,13 @@ def find(store: Store, state: State, text: str) -> Measurement:
     if len(found) == 1:
         return found[0]
     if found:
-        several = ", ".join(f"{names[m.id]} ({told(m)}, {m.id})" for m in found)
+        several = ", ".join(f"{names[m.id]} ({told(m, boolean=m.metric in state.questions)}, {m.id})" for m in found)
         raise InvalidInput(Problem(where, f"{text!r} names several measurements", f"name one of {several}"))
     if past := [m for m in store.measurements(state.name, current=False) if m.id == text]:
         later = next((names[m.id] for m in state.measurements if m.supersedes == text), None)
         what = f"{text} is void: {state.decisions.voided[text]}" if text in state.decisions.voided else "superseded"
-        what = what if "void" in what else f"{text} ({told(past[0])}) is superseded already"
+        was = told(past[0], boolean=past[0].metric in state.questions)
+        what = what if "void" in what else f"{text} ({was}) is superseded already"
         raise InvalidInput(Problem(where, what, f"name {later}, which took its place" if later else "record it anew"))
     known = sorted(names.values())
     fix = suggestion(text, known) if known else "record or ingest something first"
@@ -181,9 +190,9 @@ def _checked(
     cells |= _fractions(state, value) if old.metric == COMPOSITION else {old.metric: value}
     reading = typed_row(without, label, cells, unit=unit, sd=sd)
     checked = record.check(without, reading)
-    result = next(iter(checked.results), None) if checked.ok else None
+    result, boolean = next(iter(checked.results), None) if checked.ok else None, old.metric in state.questions
     if result is None or not (result.values or result.composition):
-        return Amendment(label, old, None, checked), reading
+        return Amendment(label, old, None, checked, boolean=boolean), reading
     key = [old.id, value, unit, sd, reason]
     new = replace(old, id=record.new_id("m", *key), supersedes=old.id, reason=reason, source=reading.sha256, cell=None)
     if result.composition is not None:
@@ -192,7 +201,7 @@ def _checked(
         found = result.values[old.metric]
         spread = old.sd if found.sd is None else found.sd
         new = replace(new, value=found.value, qualifier=found.qualifier, sd=spread, cell=found.cell)
-    return Amendment(label, old, new, checked), reading
+    return Amendment(label, old, new, checked, boolean=boolean), reading
 
 
 def _fractions(state: State, value: str) -> dict[str, str]:

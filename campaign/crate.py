@@ -90,7 +90,7 @@ def _fill(store: Store, state: State, folder: Path, licence: str | None) -> None
         path = folder / part.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(part.content)
-    write_report(state, folder / "report.html", verified=not store.verify(state.name))
+    write_report(state, folder / "report.html", verified=not store.verify(state.name), store=store)
     page = (folder / "report.html").read_bytes()
     parts.append(
         Part("report.html", "report", "text/html", page, "Where the campaign stands; opens without a network.")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from campaign.record import expectation
 from campaign.sharing import WEIGHED
-from campaign.state import COMPOSITION, State
+from campaign.state import COMPOSITION, COMPOSITION_SD, State
 from db.errors import InvalidInput, Problem
 from db.records import Measurement, Sample
-from lab_io.exports import Export, ExportRow, to_csv, to_xlsx
+from lab_io.exports import Export, ExportRow, to_csv, to_xlsx, vouched
 
 WRITERS = {".csv": to_csv, ".xlsx": to_xlsx}
 MOST_ROWS = 1_000_000
@@ -25,7 +25,7 @@ def results(state: State) -> Export:
         if m.metric != WEIGHED:  # masses are no results: weighing sheets hold them
             by_sample.setdefault(m.sample, []).append(m)
     rows = tuple(row for sample in state.samples for row in _rows(state, sample, by_sample.get(sample.id, [])))
-    return Export(expect.elements, expect.columns, rows)
+    return vouched(Export(expect.elements, expect.columns, rows), expect)
 
 
 def write_results(state: State, path: Path) -> Path:
@@ -64,8 +64,9 @@ def _rows(state: State, sample: Sample, measurements: list[Measurement]) -> Iter
             qualifier=None if composed or failed else m.qualifier,
             replicate=m.replicate,
             composition=m.composition or {},
+            composition_sd=m.conditions.get(COMPOSITION_SD, {}),
             status=status,
             failure_mode=mode,
             set_aside=m.value if failed else None,
-            conditions=m.conditions,
+            conditions={name: text for name, text in m.conditions.items() if isinstance(text, str)},
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from campaign.curve_hint import refuse_curve, refuse_plain_curve
 from campaign.decisions import VETO_STATED
 from campaign.designs import refuse_strangers
 from campaign.files import read_file
@@ -18,6 +19,7 @@ from campaign.sharing import WEIGHED
 from campaign.state import (
     BATCH_RECOMMENDED,
     COMPOSITION,
+    COMPOSITION_SD,
     RESULT_KINDS,
     RESULTS_RECORDED,
     SPEC_REVISED,
@@ -91,6 +93,8 @@ class Reading:
     """Column of the file -> what its cells must be for a row to be read."""
     saved: SavedMapping | None = None
     """The mapping that it is read with."""
+    path: str | None = None
+    """Where the file lies, as it was typed; None for bytes."""
 
     @property
     def sha256(self) -> str:
@@ -135,7 +139,8 @@ def read(
     columns, given, page, accepted, where = combined(saved, mapping or {}, units or {}, sheet, fixes)
     content = file if isinstance(file, bytes) else read_file(Path(file), str(file), MAX_BYTES)
     called = name or ("results.csv" if isinstance(file, bytes) else Path(file).name)
-    return Reading(content, called, columns, given, page, accepted, where, saved)
+    path = None if isinstance(file, bytes) else str(file)
+    return Reading(content, called, columns, given, page, accepted, where, saved, path)
 
 
 def as_table(reading: Reading) -> RawTable:
@@ -152,8 +157,9 @@ def check(state: State, reading: Reading) -> Check:
     """Check a table of results row by row; nothing is written.
 
     Raises:
-        InvalidInput: the file cannot be read as a table.
+        InvalidInput: the file cannot be read as a table, or is a raw curve.
     """
+    refuse_curve(state, reading.content, reading.path or reading.name)
     table = as_table(reading)
     if (weighed := masses_alone(state, table, reading)) is not None:
         return weighed
@@ -165,6 +171,8 @@ def check(state: State, reading: Reading) -> Check:
         fixes=reading.fixes,
         where=reading.where,
     )
+    if any(f.status is Status.REJECTED for f in checked.table) and not checked.results:
+        refuse_plain_curve(state, reading.content, reading.path or reading.name)
     checked = refuse_strangers(checked, state.space, reading.name)
     checked = replace(checked, table=(*checked.table, *_computed_columns(state, table, reading)))
     return with_masses(state, table, reading, checked)
@@ -310,7 +318,7 @@ def _measurements(state: State, sample: Sample, result: Result, sha256: str) -> 
                 value=None,
                 unit=None,
                 composition=dict(result.composition),
-                conditions=dict(result.conditions),
+                conditions={**result.conditions, **_spreads(result)},
                 source=sha256,
             )
         )
@@ -329,6 +337,11 @@ def _measurements(state: State, sample: Sample, result: Result, sha256: str) -> 
             )
         )
     return made
+
+
+def _spreads(result: Result) -> dict[str, Any]:
+    """Standard deviations of measured fractions, as they stand beside a measured composition."""
+    return {COMPOSITION_SD: dict(result.composition_sd)} if result.composition_sd else {}
 
 
 def new_id(prefix: str, *content: Any) -> str:

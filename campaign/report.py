@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from campaign.cards import card
+from campaign.curve_plots import curve_plots
 from campaign.figures import environment, history, parity, plotly_javascript
 from campaign.pareto_figures import front_figures
 from campaign.state import State
@@ -13,17 +14,19 @@ from campaign.structure_picture import structure_picture
 from campaign.weighing import makings
 from campaign.words import quantity
 from db.errors import InvalidInput, Problem
+from db.store import Store
 
 WISHES = {"minimize": "smaller is better", "maximize": "larger is better", "match": "near its target is better"}
 
 
-def write_report(state: State, path: Path, *, verified: bool) -> Path:
+def write_report(state: State, path: Path, *, verified: bool, store: Store | None = None) -> Path:
     """Write the report of a campaign.
 
     Args:
         state: the campaign.
         path: of the file; replaced if it exists.
         verified: whether the hash chain was found whole.
+        store: where the files of its polarisation curves are; without, no curve is shown.
 
     Raises:
         InvalidInput: the file cannot be written.
@@ -32,6 +35,7 @@ def write_report(state: State, path: Path, *, verified: bool) -> Path:
     values = {
         (o.sample.id, objective.name): o for objective in state.objectives for o in state.observations(objective.name)
     }
+    curves = curve_plots(store, state) if store is not None else {}
     batches = []
     for batch in reversed(state.batches):
         cards = []
@@ -47,7 +51,9 @@ def write_report(state: State, path: Path, *, verified: bool) -> Path:
             outcome = state.status(sample.id) if sample is not None else "pending"
             shown = {"measured": measured, "outcome": "" if measured else outcome.replace("ok", "pending")}
             picture = structure_picture(state, r) if batch is state.batches[-1] else None
-            cards.append({**card(r, state.space), **shown, "picture": picture, "make": make.get(r.label, [])})
+            curve = curves.pop(sample.label, None) if sample is not None else None
+            beside = {"picture": picture, "curve": curve, "make": make.get(r.label, [])}
+            cards.append({**card(r, state.space), **shown, **beside})
         batches.append({"number": batch.number, "settings": batch.settings, "cards": cards})
     page = (
         environment()
@@ -69,6 +75,7 @@ def write_report(state: State, path: Path, *, verified: bool) -> Path:
             ],
             fronts=front_figures(state),
             batches=batches,
+            curves=curves,
             head=state.head,
             verified=verified,
             javascript=plotly_javascript(),

@@ -24,6 +24,8 @@ COMPOSITION = "composition"
 """The metric under which a sample's measured composition is recorded."""
 WEIGHED = "weighed"
 """The metric under which the composition that a sample was weighed out to is recorded, with its masses."""
+COMPOSITION_SD = "composition_sd"
+"""Condition of a measured composition: the standard deviations of its fractions, as far as they are stated."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from campaign.moments import Moment
 from campaign.noise import Noise, circumstances, corrected, noise_of
 from campaign.outcomes import OutcomeConstraint
 from campaign.sharing import COMPOSITION as COMPOSITION
+from campaign.sharing import COMPOSITION_SD as COMPOSITION_SD
 from campaign.sharing import SAMPLE_SHARED, WEIGHED, borrowed
 from campaign.spaces import Space, build_space, ordered
 from campaign.spec import CampaignSpec, Objective
@@ -106,6 +107,11 @@ class State:
     def metrics(self) -> tuple[Objective | OutcomeConstraint, ...]:
         """What the lab measures: the objectives, then the constraints that are not computed."""
         return (*self.objectives, *(c for c in self.constraints if c.source == "measured"))
+
+    @property
+    def questions(self) -> frozenset[str]:
+        """Names of the metrics that are answered with yes or no."""
+        return frozenset(c.name for c in self.constraints if c.boolean)
 
     @cached_property
     def labels(self) -> Mapping[str, tuple[Label, ...]]:

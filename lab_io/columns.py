@@ -23,6 +23,7 @@ class Kind(StrEnum):
     FORMULA = "formula"
     ELEMENT = "fraction"
     MEASURED = "measured fraction"
+    MEASURED_SD = "standard deviation of a measured fraction"
     DESIGN = "design column"
     METRIC = "metric"
     SD = "standard deviation"
@@ -36,10 +37,11 @@ class Kind(StrEnum):
     VALUE = "value"
     UNIT = "unit"
     QUALIFIER = "qualifier"
+    AS_STATED = "as stated"
     IGNORED = "ignored"
 
 
-NUMERIC = (Kind.ELEMENT, Kind.MEASURED, Kind.METRIC, Kind.SD, Kind.VALUE)
+NUMERIC = (Kind.ELEMENT, Kind.MEASURED, Kind.MEASURED_SD, Kind.METRIC, Kind.SD, Kind.VALUE)
 """Kinds of which every cell is a number; design columns depend."""
 
 _WORDS = {
@@ -55,6 +57,7 @@ _WORDS = {
     Kind.UNIT: "unit,units",
     Kind.QUALIFIER: "qualifier",
     Kind.SD: "sd,std,stdev",
+    Kind.AS_STATED: "as stated",
     Kind.IGNORED: "rank,candidate,ignore,set aside",
 }
 _EXTRAS = {
@@ -69,6 +72,7 @@ _EXTRAS = {
     "protocol": "protocol",
     "protocol version": "protocol",
     "date made": "made_at",
+    "made at": "made_at",
     "measured at": "measured_at",
     "date measured": "measured_at",
     "measurement date": "measured_at",
@@ -87,6 +91,8 @@ _METHOD = re.compile(
 )
 """What brackets behind an element say when it was measured: `Ni (ICP)`, `Ni (EDX, at.%)`."""
 _MEASURED = re.compile(r"\b(icp|eds|edx|xrf|xps|wds|epma|measured)\b", re.IGNORECASE)
+KEPT = "condition: "
+"""Before the name of a column that our own exports keep with the measurements."""
 _KEEP = re.compile(r"keep(?: (?P<name>\S.{0,59}))?", re.IGNORECASE)
 """In a mapping: a column that is kept with the measurements, under its own name or another one."""
 FEW = 6
@@ -203,6 +209,8 @@ class _Names:
 
     def _plain(self, header: str) -> tuple[Kind, str, str | None] | None:
         """The same of a name in one row."""
+        if header.startswith(KEPT):
+            return Kind.EXTRA, header.removeprefix(KEPT), None
         for text, unit in ((header, None), split_header(header)):
             if text in self.exact:
                 if unit and (method := _METHOD.fullmatch(unit)):
@@ -210,6 +218,8 @@ class _Names:
                 return *self.exact[text], unit
             if (element := _measured(text)) in self.exact:
                 return Kind.MEASURED, element, unit
+            if (element := _measured(_of_sd(text))) in self.exact:
+                return Kind.MEASURED_SD, element, unit
             if text in self.columns:  # T and t may be two of them
                 return Kind.DESIGN, text, unit
             if fold(text) in self.folded:
@@ -234,6 +244,22 @@ def _measured(text: str) -> str:
     """The element of `measured Ni`, `Ni measured`, `Ni_meas`, else the empty text."""
     found = re.fullmatch(r"(?:measured|meas)[ _](.+)|(.+?)[ _](?:measured|meas)", text, re.IGNORECASE)
     return (found[1] or found[2]) if found else ""
+
+
+def _of_sd(text: str) -> str:
+    """What `measured Ni sd` is the standard deviation of, else the empty text."""
+    found = re.fullmatch(r"(?:sd|std|stdev)[ _](.+)|(.+?)[ _](?:sd|std|stdev)", text, re.IGNORECASE)
+    return (found[1] or found[2]) if found else ""
+
+
+def named_fraction(text: str, elements: tuple[str, ...]) -> str | None:
+    """The element whose measured fraction a row of a tidy table holds: `Co`, `x_Co`, `measured Co`, `Co (ICP)`."""
+    name, method = split_header(text)
+    bare = name if method is None or _METHOD.fullmatch(method) else text
+    for known in (bare, bare.removeprefix("x_"), _measured(bare)):
+        if known in elements:
+            return known
+    return None
 
 
 def _bare_sd(heading: Heading) -> bool:
@@ -295,7 +321,7 @@ def _check_units(table: RawTable, expect: Expectation, layout: Layout) -> None:
     boolean = {m.name for m in expect.metrics if m.boolean}
     wanted = {m.name: m.unit for m in expect.metrics} | {c.name: c.unit for c in expect.columns if c.kind == "number"}
     for heading in layout.headings:
-        fraction = heading.kind in (Kind.ELEMENT, Kind.MEASURED)
+        fraction = heading.kind in (Kind.ELEMENT, Kind.MEASURED, Kind.MEASURED_SD)
         if not heading.unit or not (fraction or heading.name in wanted):
             continue
         if heading.name in boolean and fold(heading.unit) in (ANSWERS, "y/n"):
@@ -316,7 +342,8 @@ def _check_units(table: RawTable, expect: Expectation, layout: Layout) -> None:
 def _check_unread(table: RawTable, names: _Names, unread: list[tuple[int, str]], layout: Layout) -> None:
     """Columns that nobody knows: a notice, or a question when a wanted column is missing and the name is close."""
     strange: list[Problem] = []
-    missing = [n for n in names.wanted() if n not in {h.name for h in layout.headings if h.kind is not Kind.MEASURED}]
+    measured = (Kind.MEASURED, Kind.MEASURED_SD)
+    missing = [n for n in names.wanted() if n not in {h.name for h in layout.headings if h.kind not in measured}]
     for index, header in unread:
         where = table.where(table.header_row, index)
         name = split_header(header)[0]

@@ -120,7 +120,7 @@ def _ask_swapped(reader: Reader, low: _Told, high: _Told, first: Metric, second:
     if "as-stated" in reader.fixes:
         return
     one = high if high.draft is not None else low
-    if one.draft is None or one.value is None:
+    if one.draft is None or one.value is None or one.draft.as_stated:
         return
     swap = low.draft is not None and high.draft is not None and low.value is not None and high.value is not None
     if swap and "swapped" in reader.fixes:
@@ -169,5 +169,5 @@ def _check_jump(reader: Reader, drafts: list[Draft], metric: Metric) -> None:
             )
             fix = "give all values in one unit, or the unit in each cell"
             heading = reader.layout.of(Kind.METRIC).get(metric.name) or reader.layout.one(Kind.VALUE)
-            if below.unit == above.unit:
+            if below.unit == above.unit and not draft.as_stated:
                 reader.note(draft, heading, CellError(what, fix))

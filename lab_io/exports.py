@@ -1,7 +1,9 @@
 """Results on record as a table that a spreadsheet cannot run and that `read_table` reads back without loss.
 
-One row a measurement. Text that a spreadsheet could take for a formula stands behind a `'`, which reading takes away
-again (OWASP, CSV injection); numbers are numbers, with as many digits as they need.
+One row a measurement. Values that would be asked about again, although they were accepted, say so in the column `as
+stated`, so that a table that nobody changed is read without a question. Text that a spreadsheet could take for a
+formula stands behind a `'`, which reading takes away again (OWASP, CSV injection); numbers are numbers, with as many
+digits as they need.
 """
 
 from __future__ import annotations
@@ -10,12 +12,16 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from db.records import Design
-from lab_io.columns import CONDITIONS
-from lab_io.schema import Column
+from lab_io.columns import CONDITIONS, KEPT
+from lab_io.findings import Status
+from lab_io.results import check_results
+from lab_io.schema import Column, Expectation
+from lab_io.tables import read_table
+from lab_io.words import answer
 from lab_io.worksheets import escaped, set_cell, timeless, with_unit
 
 Cell = str | float | None
@@ -37,11 +43,15 @@ class ExportRow:
     qualifier: str | None = None
     replicate: str | None = None
     composition: Mapping[str, float] = field(default_factory=dict)
+    composition_sd: Mapping[str, float] = field(default_factory=dict)
+    """Standard deviations of its fractions, as far as they are known."""
     status: str = "ok"
     failure_mode: str | None = None
     set_aside: float | None = None
     """A value of a sample that failed later: it no longer counts, and is not read back."""
     conditions: Mapping[str, str] = field(default_factory=dict)
+    as_stated: bool = False
+    """Whether its values look odd, and were accepted as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,20 @@ class Export:
     columns: tuple[Column, ...] = ()
     """Other design columns."""
     rows: tuple[ExportRow, ...] = ()
+
+
+def vouched(export: Export, expect: Expectation) -> Export:
+    """The same, with the rows marked that a campaign which knows nothing of them yet would ask about.
+
+    All rows must be on record, for by the mark they are consented to.
+    """
+    if not export.rows:
+        return export
+    fresh = Expectation(expect.elements, expect.columns, expect.metrics)
+    checked = check_results(read_table(to_csv(export), "export.csv"), fresh)
+    doubted = {row.number for row in checked.rows if row.status in (Status.QUESTION, Status.REJECTED)}
+    rows = enumerate(export.rows, start=2)
+    return replace(export, rows=tuple(replace(row, as_stated=number in doubted) for number, row in rows))
 
 
 def to_csv(export: Export) -> bytes:
@@ -90,13 +114,28 @@ def _table(export: Export) -> Iterator[list[Cell]]:
     """Header and rows; text is escaped, None is an empty cell."""
     measured = [e for e in export.elements if any(e in row.composition for row in export.rows)]
     header: list[Cell] = ["sample_id", *export.elements, *(with_unit(c.name, c.unit) for c in export.columns)]
-    header += [*(f"measured {e}" for e in measured), "metric", "value", "unit", "sd", "qualifier", "replicate"]
+    spread = [e for e in export.elements if any(e in row.composition_sd for row in export.rows)]
+    header += [
+        *(f"measured {e}" for e in measured),
+        *(f"measured {e} sd" for e in spread),
+        "metric",
+        "value",
+        "unit",
+        "sd",
+        "qualifier",
+        "replicate",
+    ]
     header += ["status", "failure_mode", "set_aside", *CONDITIONS]
+    kept = sorted({name for row in export.rows for name in row.conditions} - set(CONDITIONS))
+    stated = any(row.as_stated for row in export.rows)
+    header += [*(f"{KEPT}{name}" for name in kept), *["as stated"] * stated]
     yield [escaped(name) if isinstance(name, str) else name for name in header]
     for row in export.rows:
         cells: list[Cell] = [row.sample_id, *(row.design.get(e, 0.0) for e in export.elements)]
         cells += [row.design.get(c.name) for c in export.columns]
         cells += [row.composition.get(e, 0.0) if row.composition else None for e in measured]
+        cells += [row.composition_sd.get(e) for e in spread]
         cells += [row.metric, row.value, row.unit, row.sd, row.qualifier, row.replicate]
         cells += [row.status, row.failure_mode, row.set_aside, *(row.conditions.get(name) for name in CONDITIONS)]
+        cells += [*(row.conditions.get(name) for name in kept), *[answer(row.as_stated)] * stated]
         yield [escaped(cell) if isinstance(cell, str) else cell for cell in cells]

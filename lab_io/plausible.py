@@ -52,7 +52,8 @@ def _held(drafts: list[Draft], metric: Metric) -> Held:
 
 
 def _check_overpotentials(reader: Reader, metric: Metric, column: int, held: Held) -> None:
-    small = [h for h in held if IN_VOLTS[0] <= h[2] <= IN_VOLTS[1]]
+    doubted = [h for h in held if not h[0].as_stated]
+    small = [h for h in doubted if IN_VOLTS[0] <= h[2] <= IN_VOLTS[1]]
     if small:
         if "V->mV" in reader.fixes:
             _changed(small, metric, "V->mV", 1000.0, 0.0)
@@ -60,7 +61,7 @@ def _check_overpotentials(reader: Reader, metric: Metric, column: int, held: Hel
             what = "between 0.1 and 1.0 mV, like values in V"
             answer = f"answer --unit '{reader.table.header[column]}=V'"
             _ask(reader, column, metric.name, small, what, f"write V in the header, {answer}, or {offered('V->mV')}")
-    high = [h for h in held if _against_rhe(h[2])]
+    high = [h for h in doubted if _against_rhe(h[2])]
     if high and "RHE->overpotential" in reader.fixes:
         for h in high:
             _changed([h], metric, "RHE->overpotential", 1.0 if h[2] >= AGAINST_RHE[0] else 1000.0, -EQUILIBRIUM)

@@ -13,6 +13,7 @@ from lab_io.consistency import check_consistent
 from lab_io.filtering import Wanted, missing_columns, unwanted
 from lab_io.findings import CellError, Finding, Status
 from lab_io.fixes import NO_FIXES, Fixes
+from lab_io.fractions import gather_compositions
 from lab_io.numbers import Decimal, detect_decimal
 from lab_io.outliers import outliers
 from lab_io.plausible import check_plausible
@@ -63,6 +64,7 @@ def check_results(
     for row in table.rows:
         told = unwanted(table, row, where, reader.decimal) if where and row.kind in ("data", "merged") else None
         drafts.append(Draft(row, left_out=told) if told else reader.read(row))
+    gather_compositions(reader, [draft for draft in drafts if draft.left_out is None])
     read = [draft for draft in drafts if draft.left_out is None]
     check_plausible(reader, read)
     check_consistent(reader, read)

@@ -10,11 +10,11 @@ from db.errors import Problem
 from db.records import Design
 from lab_io.answers import parse_answer
 from lab_io.cells import Cell, Fault, address, blank, cell_text
-from lab_io.columns import NUMERIC, Heading, Kind, Layout
+from lab_io.columns import NUMERIC, Heading, Kind, Layout, named_fraction
 from lab_io.compositions import parse_formula
 from lab_io.findings import CellError, Finding, Status, worst
 from lab_io.fixes import Fixes
-from lab_io.fractions import check_measured, read_fractions
+from lab_io.fractions import Told, read_fractions, read_measured
 from lab_io.numbers import Decimal, Number, parse_number
 from lab_io.samples import SAME_NUMBER, Samples, check_label, target_key
 from lab_io.schema import ANSWERS, Expectation, State, Value
@@ -43,6 +43,12 @@ class Draft:
     label: str | None = None
     design: Design = field(default_factory=dict)
     composition: dict[str, float] | None = None
+    composition_sd: dict[str, float] = field(default_factory=dict)
+    """Standard deviations of measured fractions, as far as they are stated."""
+    composition_unit: str | None = None
+    """In which it was given, where that is said."""
+    part: Told | None = None
+    """One measured fraction, in a tidy table."""
     values: dict[str, Value] = field(default_factory=dict)
     status: State = "ok"
     failure_mode: str | None = None
@@ -52,6 +58,8 @@ class Draft:
     """What was changed by consent."""
     left_out: str | None = None
     """Why the row says nothing for the campaign, though nothing is wrong with it."""
+    as_stated: bool = False
+    """Whether the row itself says that its values, odd as they look, are right."""
     apart: str = ""
     """Tells the samples of equal targets apart, where rows without a label are samples of their own."""
 
@@ -103,9 +111,9 @@ class Reader:
         if role == "blank":
             draft.left_out = "a blank: kept with the file, and no sample of the campaign"
             return draft
+        draft.as_stated = self._read_as_stated(draft)
         self._read_sample(draft, self._target(draft))
-        draft.composition = read_fractions(self, draft, self.layout.of(Kind.MEASURED))
-        check_measured(self, draft)
+        read_measured(self, draft)
         named, heading = self.layout.one(Kind.NAME), self.layout.one(Kind.VALUE)
         if named and heading:
             self._read_tidy(draft, named, heading)
@@ -119,6 +127,16 @@ class Reader:
             if text := self._text(draft, extra):
                 draft.conditions[name] = text
         return draft
+
+    def _read_as_stated(self, draft: Draft) -> bool:
+        heading = self.layout.one(Kind.AS_STATED)
+        if heading is None:
+            return False
+        try:
+            return bool(parse_answer(draft.row.cells[heading.index], self.decimal))
+        except CellError as error:
+            self.note(draft, heading, error)
+            return False
 
     def _set_aside(self, draft: Draft, finding: Finding) -> bool:
         """Whether a row that may be no data is not read, by consent or because it is asked about."""
@@ -255,6 +273,9 @@ class Reader:
             self._add_answer(draft, heading, metric)
             return
         number = self.number(draft, heading)
+        if metric is None and (element := named_fraction(text, self.expect.elements)):
+            self._read_part(draft, heading, element, number)
+            return
         if metric is None and (text or number):
             what = f"{shown(text)} is not a metric" if text else "the value has no metric"
             self.note(draft, named, CellError(what, choices(text, self._metrics.values())))
@@ -268,6 +289,18 @@ class Reader:
         unit = number.unit or self._text(draft, self.layout.one(Kind.UNIT)) or heading.unit
         number = replace(number, qualifier=qualifier)
         self._add_value(draft, heading, self.layout.one(Kind.SD), metric, number, unit)
+
+    def _read_part(self, draft: Draft, heading: Heading, element: str, number: Number | None) -> None:
+        """Keep one measured fraction, until all of them of the sample are read."""
+        spread = self.layout.one(Kind.SD)
+        sd = self.number(draft, spread) if spread else None
+        if number is None:
+            return
+        if self._text(draft, self.layout.one(Kind.QUALIFIER)) not in ("", "="):
+            self.note(draft, heading, CellError("a fraction cannot be a limit", "write the fraction, or 0"))
+            return
+        unit = number.unit or self._text(draft, self.layout.one(Kind.UNIT)) or heading.unit
+        draft.part = Told(element, number, unit, sd, draft, heading)
 
     def _add_value(
         self, draft: Draft, heading: Heading, spread: Heading | None, metric: str, number: Number, unit: str | None
@@ -337,7 +370,7 @@ class Reader:
             self.note(draft, heading, CellError(f"{shown(stated)} is not a status", choices(stated, known)))
             return
         draft.status = _STATES.get(stated, "ok")
-        if draft.status == "ok" and not draft.values and not draft.composition:
+        if draft.status == "ok" and not draft.values and not draft.composition and draft.part is None:
             draft.status = "pending"
         if draft.failure_mode and draft.status in ("ok", "pending"):
             what = f"there is a failure mode, and the status is {draft.status}"

@@ -147,6 +147,8 @@ class Result:
     """The first row of the table that is about the same sample."""
     weighed: Weighed | None = None
     """From a weighing sheet."""
+    composition_sd: Mapping[str, float] = field(default_factory=dict)
+    """Standard deviations of measured fractions, as far as they are stated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "xlsx", "json")
 STATES = ("ok", "failed", "void", "pending")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_LAST_COLUMN = 16384
+"""Of a sheet of a workbook."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest date that a zip archive can hold."""
 
@@ -193,6 +195,10 @@ def _xlsx(worksheet: Worksheet, table: list[list[str | float | None]]) -> bytes:
         if name in to_fill:
             sheet[f"{letters}1"].fill = PatternFill("solid", fgColor="FFF2CC")
     sheet.freeze_panes = "B2"
+    _protect(sheet, table, to_fill)
+    for metric in worksheet.metrics:
+        if not metric.boolean:
+            _explain(sheet, table, metric)
     lists = {"status": STATES} | {with_unit(m.name, ANSWERS): ("yes", "no") for m in worksheet.metrics if m.boolean}
     for name, words in lists.items():
         letters = address(1, table[0].index(name))[:-1]
@@ -209,6 +215,10 @@ def _xlsx(worksheet: Worksheet, table: list[list[str | float | None]]) -> bytes:
         ("", "Leave a cell empty when there is no value yet; write failed and a failure_mode when a sample failed."),
         ("", "The column notes is yours: what you write there is kept with the results."),
         *(how_to_fill(worksheet.weighing) if worksheet.weighing is not None else ()),
+        (
+            "",
+            "Names of columns and what was planned are protected from slips, without a password; other cells are free.",
+        ),
     )
     for number, (name, text) in enumerate(notes, start=1):
         set_cell(about.cell(number, 1), name)
@@ -217,6 +227,35 @@ def _xlsx(worksheet: Worksheet, table: list[list[str | float | None]]) -> bytes:
     file = io.BytesIO()
     book.save(file)
     return timeless(file.getvalue())
+
+
+def _protect(sheet: Any, table: Sequence[Sequence[Any]], to_fill: Collection[str]) -> None:
+    """Lock the header and what was planned, without a password; what is to be filled in, and all around, stays free."""
+    from openpyxl.styles import Protection
+    from openpyxl.utils import get_column_letter
+
+    free = Protection(locked=False)
+    for column, name in enumerate(table[0], start=1):
+        sheet.column_dimensions[get_column_letter(column)].protection = free  # of cells that are not in the file
+        for row in range(2, len(table) + 1) if name in to_fill else ():
+            sheet.cell(row, column).protection = free
+    rest = sheet.column_dimensions[get_column_letter(len(table[0]) + 1)]
+    rest.min, rest.max, rest.protection = len(table[0]) + 1, _LAST_COLUMN, free
+    sheet.protection.sheet = True
+    for may in ("formatCells", "formatColumns", "formatRows", "insertColumns", "insertRows", "sort", "autoFilter"):
+        setattr(sheet.protection, may, False)  # what is not forbidden
+
+
+def _explain(sheet: Any, table: Sequence[Sequence[Any]], metric: Metric) -> None:
+    """Say at the cells of a metric what may be written there; nothing is refused, for `<10` and `263 ± 4` are read."""
+    from openpyxl.worksheet.datavalidation import DataValidation
+
+    letters = address(1, table[0].index(escaped(with_unit(metric.name, metric.heading_unit))))[:-1]
+    unit = f" in {metric.unit}" if metric.unit else ""
+    told = f"A number{unit}. Also <10 or >10 for a limit, and 263 ± 4 with its standard deviation. Empty: no value yet."
+    hint = DataValidation(type=None, allow_blank=True, showInputMessage=True, promptTitle=metric.name[:32], prompt=told)
+    hint.add(f"{letters}2:{letters}{max(len(table), 2)}")
+    sheet.add_data_validation(hint)
 
 
 def set_cell(cell: Any, value: object) -> None:

@@ -212,7 +212,8 @@ def void(
     opened = Campaign.open(campaign, db=db, by=by)
     if ("/" in sample_id or sample_id.startswith("m-")) and not opened.knows(sample_id):
         voided = opened.void_measurement(sample_id, reason=reason)
-        _stated(opened.status(), f"{sample_id} ({told(voided)}) is void: {reason}", as_json)
+        was = told(voided, boolean=voided.metric in opened.state.questions)
+        _stated(opened.status(), f"{sample_id} ({was}) is void: {reason}", as_json)
         return
     aside = _aside(opened, sample_id)
     opened.void(sample_id, reason=reason)

@@ -11,11 +11,26 @@ from lab_io.curves.external import convert, is_binary
 from lab_io.curves.listing import Reader, decode
 from lab_io.findings import CellError
 
-__all__ = ["MAX_BYTES", "READERS", "Curve", "Picks", "as_text", "read_curve"]
+__all__ = ["MAX_BYTES", "READERS", "Curve", "Picks", "as_text", "read_curve", "recognised"]
 
 MAX_BYTES = 20 << 20
 READERS = tuple(cast(Reader, module) for module in (biologic, gamry, chi, autolab, plain))
 """Asked in this order; the last one takes any text."""
+
+
+_BEGINNING = 20_000
+"""Bytes in which a vendor's format is told."""
+
+
+def recognised(content: bytes) -> str | None:
+    """The vendor's format of a file, told by its beginning; None for a plain table and for anything else."""
+    if is_binary(content):
+        return biologic.NAME
+    try:
+        text = decode(content[:_BEGINNING])
+    except CellError:
+        return None
+    return next((r.NAME for r in READERS[:-1] if r.sniff(text)), None)
 
 
 def as_text(content: bytes, name: str) -> bytes:
