@@ -26,7 +26,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/messy.py
 	for name in conformal locality spread route explanation throughput alloys closed_loop \
 			screening active_sites planted_sites simulated_lab transfer pools streaming pareto feasibility \
-			polarisation fuzz alloy_table kills writers store_scale; do \
+			polarisation fuzz alloy_table kills writers store_scale backups; do \
 		$(BIN)/python benchmarks/$$name.py || exit 1; done
 
 # torch goes first: the pinned build keeps pip from choosing a newer one with its accelerator packages.

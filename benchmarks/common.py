@@ -25,11 +25,13 @@ PLATES = {
 """Lent plates and the elements of their columns; the last column is the overpotential in V."""
 
 
-def options(description: str) -> argparse.Namespace:
-    """`--quick` and `--json`, the options of every benchmark."""
+def options(description: str, *, seeds: int | None = None) -> argparse.Namespace:
+    """`--quick` and `--json`, the options of every benchmark; with `seeds`, their number, also `--seeds`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a small run, under 50 s")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    if seeds is not None:
+        parser.add_argument("--seeds", type=int, default=seeds, help=f"the first so many of the {seeds} seeds")
     return parser.parse_args()
 
 

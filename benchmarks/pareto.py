@@ -16,7 +16,6 @@ over the same pool. The hypervolume is given as a share of that of the whole poo
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import math
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from closed_loop import paired
-from common import RESULTS, finish, lent
+from common import RESULTS, finish, lent, options
 
 SEEDS, INITIAL, BATCH, BUDGET = 20, 10, 5, 40
 METHODS = {"siteloop": "#0072b2", "plain qLogNEHVI": "#d55e00", "random": "#8a8a8a"}
@@ -265,11 +264,7 @@ def campaigns(seeds: range, budget: int) -> dict[tuple[str, str], tuple[list[lis
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a small run, under 50 s")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"the first so many of the {SEEDS} seeds")
-    arguments = parser.parse_args()
+    arguments = options(__doc__ or "", seeds=SEEDS)
     import numpy as np
 
     seeds = range(1 if arguments.quick else arguments.seeds)

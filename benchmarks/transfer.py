@@ -3,6 +3,7 @@
 Protocol: the cold start has 10 random experiments, the others have none; then batches of 5, to 50 in all. A start whose
 history is left aside is the engine's own, which fills the space: `filled` is that one, without any history. Regret is
 the mean of (best - optimum) / (median - optimum) over experiments 1 to 50, the random ones of the cold start included.
+`--seeds N` runs the first N of the 10 seeds; the result says how many.
 """
 
 from __future__ import annotations
@@ -96,8 +97,8 @@ def paired(rows: list[dict[str, Any]], others: list[dict[str, Any]], figure: str
 
 
 def main() -> None:
-    arguments = options(__doc__ or "")
-    seeds = range(1 if arguments.quick else SEEDS)
+    arguments = options(__doc__ or "", seeds=SEEDS)
+    seeds = range(1 if arguments.quick else arguments.seeds)
     budget = 15 if arguments.quick else BUDGET
     names = list(PLATES)[:1] if arguments.quick else list(PLATES)
     starts = STARTS[:2] if arguments.quick else STARTS
