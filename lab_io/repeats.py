@@ -94,7 +94,7 @@ class Repeats:
             draft.replicate,
             {**draft.conditions, **fixes},
             self.first_row.setdefault(draft.key, draft.row.number),
-            draft.composition_sd if composition else {},
+            composition_sd=draft.composition_sd if composition else {},
         )
         status = Status.FIXED if draft.fixes else Status.ACCEPTED if said else Status.PENDING
         return CheckedRow(draft.row.number, status, (), result, tuple(draft.fixes))

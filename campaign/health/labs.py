@@ -12,7 +12,9 @@ def labs(look: Look) -> Iterator[Finding]:
     """Whether labs differ, and whether shared designs tell by how much."""
     for metric in look.state.metrics:
         noise = look.state.noise(metric.name)
-        for e in noise.labs if noise else ():
+        if noise is None:
+            continue
+        for e in noise.labs:
             told = lab_sentence(look.state, noise.model, e, metric.unit)
             numbers = {"offset": e.shift, "sd": e.sd, "shared": float(e.shared)}
             name = f"labs in {metric.name}"
