@@ -11,6 +11,7 @@ from lab_io.columns import Heading, Kind
 from lab_io.compositions import SUM_TOLERANCE, normalised
 from lab_io.findings import CellError, Status
 from lab_io.fixes import offered
+from lab_io.numbers import Number
 from lab_io.units import convert, same_dimension
 from lab_io.words import shown
 
@@ -27,7 +28,7 @@ def read_fractions(reader: Reader, draft: Draft, headings: Mapping[str, Heading]
     before = draft.findings + draft.marks
     numbers = {e: n for e, h in headings.items() if (n := reader.number(draft, h)) is not None}
     fractions: dict[str, float] = {}
-    units = {e: number.unit or headings[e].unit for e, number in numbers.items()}
+    units = {e: _unit(number, headings[e]) for e, number in numbers.items()}
     weights = {e for e, unit in units.items() if unit and _by_weight(unit)}
     for element, number in numbers.items():
         unit = units[element]
@@ -62,6 +63,13 @@ def read_fractions(reader: Reader, draft: Draft, headings: Mapping[str, Heading]
     except CellError as error:
         reader.note(draft, heading, error)
         return None
+
+
+def _unit(number: Number, heading: Heading) -> str | None:
+    """The unit of a fraction: that of its cell, but a bare % leaves it to the header to say of what."""
+    if number.unit == "%" and heading.unit and _by_weight(heading.unit):
+        return heading.unit
+    return number.unit or heading.unit
 
 
 def _by_weight(unit: str) -> bool:
