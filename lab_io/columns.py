@@ -66,6 +66,7 @@ _EXTRAS = {
     "method": "method",
     "protocol": "protocol",
     "protocol version": "protocol",
+    "made at": "made_at",
     "date made": "made_at",
     "measured at": "measured_at",
     "date measured": "measured_at",

@@ -22,6 +22,9 @@ Cell = str | float | None
 _ESCAPE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 """What a workbook reads as an escaped character (ECMA-376 part 1, 22.9.2.19); its underscore is itself escaped."""
 
+_KEPT = ("role", *CONDITIONS)
+"""What is read of a measurement beside its value, under the names under which it is read again."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
@@ -91,12 +94,12 @@ def _table(export: Export) -> Iterator[list[Cell]]:
     measured = [e for e in export.elements if any(e in row.composition for row in export.rows)]
     header: list[Cell] = ["sample_id", *export.elements, *(with_unit(c.name, c.unit) for c in export.columns)]
     header += [*(f"measured {e}" for e in measured), "metric", "value", "unit", "sd", "qualifier", "replicate"]
-    header += ["status", "failure_mode", "set_aside", *CONDITIONS]
+    header += ["status", "failure_mode", "set_aside", *_KEPT]
     yield [escaped(name) if isinstance(name, str) else name for name in header]
     for row in export.rows:
         cells: list[Cell] = [row.sample_id, *(row.design.get(e, 0.0) for e in export.elements)]
         cells += [row.design.get(c.name) for c in export.columns]
         cells += [row.composition.get(e, 0.0) if row.composition else None for e in measured]
         cells += [row.metric, row.value, row.unit, row.sd, row.qualifier, row.replicate]
-        cells += [row.status, row.failure_mode, row.set_aside, *(row.conditions.get(name) for name in CONDITIONS)]
+        cells += [row.status, row.failure_mode, row.set_aside, *(row.conditions.get(name) for name in _KEPT)]
         yield [escaped(cell) if isinstance(cell, str) else cell for cell in cells]

@@ -31,7 +31,9 @@ WRITERS = {"csv": to_csv, "xlsx": to_xlsx}
 cells = st.text(st.sampled_from("=+-@'\"\t;,\n abzé1_x0Dµ"), min_size=1, max_size=12).map(normalise).filter(bool)
 labels = cells.filter(str.isprintable)
 floats = st.floats(min_value=-1e12, max_value=1e12, allow_nan=False)
-conditions = st.dictionaries(st.sampled_from(["operator", "batch", "instrument", "measured_at", "notes"]), cells)
+conditions = st.dictionaries(
+    st.sampled_from(["operator", "batch", "instrument", "made_at", "measured_at", "method", "protocol", "notes"]), cells
+)
 
 
 @st.composite

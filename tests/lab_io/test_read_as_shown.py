@@ -10,6 +10,7 @@ from messy_pack import text_table, workbook
 from messy_xls import _record, compound
 
 from lab_io.cells import Percent, cell_text
+from lab_io.exports import Export, ExportRow, to_csv
 from lab_io.filtering import Wanted
 from lab_io.findings import CellError
 from lab_io.fixes import Fixes
@@ -141,3 +142,11 @@ def test_small_values_that_differ_are_not_the_same_value():
     expect = replace(expect, recorded={("a", "j0", None): (2e-13, "=")})
     checked = check_results(read_table(text_table(("sample_id", "j0 (A/cm^2)"), ("a", 5e-13)), "r.csv"), expect)
     assert [str(row.status) for row in checked.rows] == ["question"]
+
+
+def test_what_is_exported_of_a_measurement_is_read_again():
+    said = {"role": "control", "operator": "mk", "made_at": "2026-01-02", "measured_at": "2026-02-03", "notes": "x"}
+    row = ExportRow("a", {"Ni": 0.5, "Fe": 0.5}, "retention", 95.0, "%", conditions=said)
+    checked = check_results(read_table(to_csv(Export(("Ni", "Fe"), rows=(row,))), "r.csv"), EXPECT)
+    assert checked.results[0].conditions == said
+    assert checked.notices == ()
