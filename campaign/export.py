@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from campaign.files import write_file
 from campaign.record import expectation
 from campaign.sharing import WEIGHED
 from campaign.state import COMPOSITION, COMPOSITION_SD, State
@@ -40,12 +41,7 @@ def write_results(state: State, path: Path) -> Path:
     table = results(state)
     if path.suffix.lower() == ".xlsx" and len(table.rows) > MOST_ROWS:
         raise InvalidInput(Problem(str(path), f"{len(table.rows):,} rows are too many for a sheet", "write a .csv"))
-    try:
-        path.write_bytes(WRITERS[path.suffix.lower()](table))
-    except OSError as error:
-        fix = "choose a folder that exists and may be written to"
-        raise InvalidInput(Problem(str(path), f"the results cannot be written ({error.strerror})", fix)) from error
-    return path
+    return write_file(path, WRITERS[path.suffix.lower()](table), "the results")
 
 
 def _rows(state: State, sample: Sample, measurements: list[Measurement]) -> Iterator[ExportRow]:

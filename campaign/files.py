@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from uuid import uuid4
 
 from db.errors import InvalidInput, Problem
 
@@ -29,6 +30,31 @@ def read_file(path: Path, name: str, limit: int) -> bytes:
     if len(content) > limit:
         raise InvalidInput(Problem(name, f"is larger than {limit >> 20} MiB", "use a smaller file"))
     return content
+
+
+def write_file(path: Path, content: bytes, what: str) -> Path:
+    """Write a file so that it is whole or, if that fails, what it was before.
+
+    Args:
+        path: the file.
+        content: its bytes.
+        what: to call it in messages: `the results`.
+
+    Raises:
+        InvalidInput: it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
+    try:
+        if path.exists() and not path.is_file():  # a folder, which says so, or a pipe
+            path.write_bytes(content)
+            return path
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        fix = "choose a folder that exists, may be written to and has room"
+        raise InvalidInput(Problem(str(path), f"{what} cannot be written ({error.strerror})", fix)) from error
+    return path
 
 
 def stays_inside(name: str) -> bool:

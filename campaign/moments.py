@@ -5,6 +5,7 @@ The order of events is their number, never their time; a time stands for the las
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
@@ -12,6 +13,9 @@ from datetime import UTC, datetime, time
 from db.errors import InvalidInput, Problem
 from db.records import Event
 from db.store import Store
+
+_NUMBER = re.compile(r"[+-]?\d{1,18}")
+"""What may be the number of an event."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def moment(store: Store, name: str, text: str | int) -> Moment:
     """
     store.require(name)
     events = store.events(name)
-    if isinstance(text, int) or text.strip().lstrip("+-").isdecimal():
+    if isinstance(text, int) or _NUMBER.fullmatch(text.strip()):
         return _numbered(name, events, int(text))
     at = _time(text)
     known = [e.seq for e in events if e.at <= at]
@@ -60,10 +64,10 @@ def _numbered(name: str, events: list[Event], seq: int) -> Moment:
 def _time(text: str) -> str:
     try:
         found = datetime.fromisoformat(text.strip())
-    except ValueError:
+        if len(text.strip()) <= len("2026-03-01"):
+            found = datetime.combine(found, time.max)
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+        return found.astimezone(UTC).isoformat(timespec="microseconds")
+    except (ValueError, OverflowError):  # the latter: another zone's end of all dates
         fix = "write 2026-03-01, 2026-03-01T12:00, 2026-03-01T12:00+02:00, or the number of an event"
         raise InvalidInput(Problem("as of", f"{text!r} is no date, time or event number", fix)) from None
-    if len(text.strip()) <= len("2026-03-01"):
-        found = datetime.combine(found, time.max)
-    found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return found.astimezone(UTC).isoformat(timespec="microseconds")

@@ -242,7 +242,7 @@ def record(store: Store, state: State, reading: Reading, checked: Check, *, by: 
         if result is None or not (brings or result.status in ("failed", "void")):
             continue
         candidate = state.space.design_candidate(result.design)
-        label = result.label or f"{sha256[:6]}-{result.first_row or row.number}"
+        label = result.label or _own_label(state, reading, result.first_row or row.number)
         sample = samples.get(label) or new_sample(state, label, candidate, {s.recommendation for s in samples.values()})
         if sample not in state.samples:
             samples[label], candidates[candidate.id] = sample, candidate
@@ -267,6 +267,13 @@ def record(store: Store, state: State, reading: Reading, checked: Check, *, by: 
         after=state.head.seq,
         unless={BATCH_RECOMMENDED, SPEC_REVISED, *RESULT_KINDS},
     )
+
+
+def _own_label(state: State, reading: Reading, row: int) -> str:
+    """A label that no sample has, for a row without one; another sheet of the file has a row of that number."""
+    known = {s.label for s in state.samples}
+    labels = (f"{key}-{row}" for key in (reading.sha256[:6], reading.identity[:6], reading.identity))
+    return next(label for label in labels if label not in known)
 
 
 def new_sample(state: State, label: str, candidate: Candidate, answered: Collection[str | None] = ()) -> Sample:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from campaign.cards import RecommendedBatch
+from campaign.files import write_file
 from campaign.formulas import formula
 from campaign.record import expectation
 from campaign.state import State
 from campaign.weighing import batch_table
-from db.errors import InvalidInput, Problem
+from db.errors import Conflict, InvalidInput, Problem
 from db.records import Recommendation
 from lab_io.worksheets import FORMATS, Worksheet, WorksheetRow, render
 
@@ -54,15 +55,15 @@ def write_worksheet(state: State, batch: RecommendedBatch, path: Path) -> Path:
     """Write a batch as CSV, XLSX or JSON, by the ending of `path`.
 
     Raises:
+        Conflict: there is a file that is not this very worksheet; the lab may have filled it in.
         InvalidInput: the ending is another one, or the file cannot be written.
     """
     content = render(worksheet(state, batch), path.suffix.lstrip(".").lower())
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        fix = "choose a folder that exists and may be written to"
-        raise InvalidInput(Problem(str(path), f"the worksheet cannot be written ({error.strerror})", fix)) from error
-    return path
+    if path.is_file() and path.read_bytes() != content:
+        what = "there is a file of this name with something else in it, such as results that were filled in"
+        fix = f"name another one: `siteloop worksheet {state.name} -o FILE`"
+        raise Conflict(Problem(str(path), what, fix))
+    return write_file(path, content, "the worksheet")
 
 
 def check_target(path: Path) -> None:

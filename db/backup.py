@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, LargeBinary, MetaData, Table, func, select
 
 from db.errors import Conflict, InvalidInput, Problem
+from db.placing import part_of, place
 
 FORMAT = 1
 """Version of the layout of a backup."""
@@ -68,9 +69,10 @@ def write_backup(
         Conflict: there is such a file.
         InvalidInput: it cannot be written.
     """
+    taken = Conflict(Problem(str(target), "there is a file of this name already", "choose another name"))
     if target.exists():
-        raise Conflict(Problem(str(target), "there is a file of this name already", "choose another name"))
-    part = target.with_name(f"{target.name}.part")
+        raise taken
+    part = part_of(target)
     try:
         with part.open("wb") as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -78,7 +80,9 @@ def write_backup(
                 archive.writestr(MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        part.replace(target)
+        place(part, target)
+    except FileExistsError:
+        raise taken from None
     except OSError as error:
         fix = "name a folder that exists, may be written to and has room"
         raise InvalidInput(Problem(str(target), f"the backup cannot be written ({error.strerror})", fix)) from error

@@ -136,7 +136,10 @@ def _chains(connection: Connection) -> Iterator[Answer]:
     from db.leases import held
     from db.verify import verify
 
-    names = connection.execute(select(tables.campaign.c.name).order_by(tables.campaign.c.name)).scalars().all()
+    found = select(tables.campaign.c.name).union(
+        select(tables.event.c.campaign)
+    )  # also of one whose row was taken away
+    names = sorted(connection.execute(found).scalars())
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     for name in names:
         problems = verify(connection, name)

@@ -16,6 +16,17 @@ class Fault:
     text: str
 
 
+class Percent(float):
+    """The number in a cell that its workbook shows as a percentage: 0.95, which people see, and typed, as 95 %."""
+
+    __slots__ = ()
+
+    @property
+    def shown(self) -> float:
+        """95, of 0.95."""
+        return float(f"{100 * self:.15g}")
+
+
 Cell = str | float | bool | dt.datetime | dt.date | dt.time | dt.timedelta | Fault
 """One cell; empty is the empty text. Numbers are floats."""
 
@@ -34,6 +45,8 @@ def cell_text(cell: Cell) -> str:
     """A cell as the text that a person would have typed: `12` for the number 12.0, ISO dates, `TRUE`."""
     if isinstance(cell, bool):
         return str(cell).upper()
+    if isinstance(cell, Percent):
+        return f"{cell_text(cell.shown)}%"
     if isinstance(cell, float):
         return repr(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
     if isinstance(cell, str):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from lab_io.cells import Cell, Fault, blank, cell_text
+from lab_io.cells import Cell, Fault, Percent, blank, cell_text
 from lab_io.findings import CellError
 from lab_io.numbers import Decimal, parse_number
 from lab_io.tables import RawTable, Row
@@ -67,7 +67,7 @@ def _among(text: str, number: float | None, values: tuple[str | float, ...]) -> 
 def _number(cell: Cell, decimal: Decimal) -> float | None:
     """The exact number in a cell; None for anything else."""
     if isinstance(cell, float):
-        return cell
+        return cell.shown if isinstance(cell, Percent) else cell
     try:
         read = parse_number(cell, decimal=decimal) if isinstance(cell, str) else None
     except CellError:

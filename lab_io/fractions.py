@@ -96,7 +96,7 @@ def _told_in(
         number = reader.number(draft, heading)
         sd = reader.number(draft, spreads[element]) if element in spreads else None
         if number is not None:
-            told.append(Told(element, number, number.unit or heading.unit, sd, draft, heading))
+            told.append(Told(element, number, _unit(number, heading), sd, draft, heading))
     return told, draft.findings + draft.marks != before
 
 
@@ -167,6 +167,13 @@ def _spread(one: Told, by_weight: bool) -> float | None:
     if own is not None and not math.isclose(sd, _plain(own, one.unit, by_weight, convert_sd), rel_tol=1e-3):
         raise CellError("another standard deviation stands behind ±", "give it once")
     return sd
+
+
+def _unit(number: Number, heading: Heading) -> str | None:
+    """The unit of a fraction: that of its cell, but a bare % leaves it to the header to say of what."""
+    if number.unit == "%" and heading.unit and _by_weight(heading.unit):
+        return heading.unit
+    return number.unit or heading.unit
 
 
 def _by_weight(unit: str) -> bool:

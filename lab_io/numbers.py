@@ -136,7 +136,7 @@ def _figures(text: str, decimal: Decimal, cell: str) -> float:
             f"{shown(cell)} has a decimal sign or a sign between thousands, and the file uses {decimal!r} for decimals"
         )
         raise CellError(what, f"write {whole.replace(group, decimal)} or {whole.replace(group, '')}", Status.QUESTION)
-    if not re.fullmatch(rf"\d*|\d{{1,3}}(?P<group>[{group}' ])\d{{3}}(?:(?P=group)\d{{3}})*", bare, re.ASCII):
+    if not re.fullmatch(rf"\d*|[1-9]\d{{0,2}}(?P<group>[{group}' ])\d{{3}}(?:(?P=group)\d{{3}})*", bare, re.ASCII):
         raise _not_a_number(cell)
     if not re.fullmatch(r"\d*", fraction, re.ASCII) or not (bare or fraction):
         raise _not_a_number(cell)

@@ -7,12 +7,12 @@ two of length, and the content. Only what the scan needs is read here; the value
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from lab_io.cells import Cell, Fault
 from lab_io.findings import CellError
 from lab_io.old_cells import old_cells
-from lab_io.workbooks import SAVE_AS, Sheet, chosen, placed
+from lab_io.workbooks import PERCENTS, SAVE_AS, Sheet, chosen, is_percent, placed
 
 SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 MAX_RECORDS = 4_000_000
@@ -23,6 +23,9 @@ _CELLS = {0xFD, 0x203, 0x27E, 0x204, 0x205, 0x06}
 """Text, number, compact number, old text, logical or error, formula; each begins with row and column."""
 _RUN = 0xBD
 """Compact numbers in neighbouring columns of a row."""
+_FORMAT, _STYLE = 0x41E, 0xE0
+_NUMBERS = {0x203, 0x27E, 0x06}
+"""Number, compact number, formula; behind row and column stands the style."""
 _ERRORS = {0x00: "#NULL!", 0x07: "#DIV/0!", 0x0F: "#VALUE!", 0x17: "#REF!", 0x1D: "#NAME?", 0x24: "#NUM!", 0x2A: "#N/A"}
 _FREE = 0xFFFFFFFA
 """Sector numbers from here on end a chain."""
@@ -101,7 +104,7 @@ def _records(stream: bytes, at: int) -> Iterator[tuple[int, bytes, int]]:
 
 def _sheets(stream: bytes) -> Iterator[Sheet]:
     """Every worksheet, scanned."""
-    begun = False
+    begun, formats, styles = False, set(PERCENTS), list[int]()
     for kind, data, _ in _records(stream, 0):
         if kind == _BOF:
             if struct.unpack_from("<H", data)[0] != 0x600:
@@ -109,19 +112,27 @@ def _sheets(stream: bytes) -> Iterator[Sheet]:
             begun = True
         elif kind == _PASSWORD:
             raise CellError("the workbook is damaged or encrypted: it has a password", SAVE_AS)
+        elif kind == _FORMAT:
+            number, length, wide = struct.unpack_from("<HHB", data)
+            code = data[5 : 5 + length * (2 if wide & 1 else 1)].decode("utf-16-le" if wide & 1 else "latin-1")
+            if is_percent(code):
+                formats.add(number)
+        elif kind == _STYLE:
+            styles.append(struct.unpack_from("<HH", data)[1])
         elif kind == _SHEET and begun:
             at, hidden, what, length, wide = struct.unpack_from("<IBBBB", data)
             raw = data[8 : 8 + length * (2 if wide & 1 else 1)]
             name = raw.decode("utf-16-le" if wide & 1 else "latin-1")
             if what == 0:
-                yield _scanned(stream, at, Sheet(name, hidden=bool(hidden & 3)))
+                percent = {i for i, used in enumerate(styles) if used in formats}
+                yield _scanned(stream, at, Sheet(name, hidden=bool(hidden & 3)), percent)
         elif kind == _EOF:
             return
     if not begun:
         raise CellError("the old workbook is damaged", SAVE_AS)
 
 
-def _scanned(stream: bytes, at: int, sheet: Sheet) -> Sheet:
+def _scanned(stream: bytes, at: int, sheet: Sheet, percent: Collection[int]) -> Sheet:
     depth = 0
     for kind, data, _ in _records(stream, at):
         if kind == _BOF:
@@ -149,9 +160,14 @@ def _scanned(stream: bytes, at: int, sheet: Sheet) -> Sheet:
             sheet.extend(row, column)
             if fault := _fault(kind, data):
                 sheet.faults[row, column] = fault
+            if kind in _NUMBERS and struct.unpack_from("<H", data, 4)[0] in percent:
+                sheet.percent.add((row, column))
         elif kind == _RUN:
             row, first = struct.unpack_from("<HH", data)
-            sheet.extend(row, max(first, struct.unpack_from("<H", data, len(data) - 2)[0]))
+            last = struct.unpack_from("<H", data, len(data) - 2)[0]
+            sheet.extend(row, max(first, last))
+            in_style = enumerate(struct.iter_unpack("<H4x", data[4 : 4 + (len(data) - 6) // 6 * 6]), start=first)
+            sheet.percent.update((row, column) for column, (style,) in in_style if style in percent)
     return sheet
 
 

@@ -183,7 +183,7 @@ class Repeats:
 
 
 def _equal(value: float, qualifier: str, other: float | None, others: str) -> bool:
-    return qualifier == others and other is not None and math.isclose(value, other, rel_tol=1e-9, abs_tol=1e-12)
+    return qualifier == others and other is not None and math.isclose(value, other, rel_tol=1e-9)
 
 
 def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:

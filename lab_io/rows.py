@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from db.errors import Problem
 from db.records import Design
 from lab_io.answers import parse_answer
-from lab_io.cells import Cell, Fault, address, blank, cell_text
+from lab_io.cells import Cell, Fault, Percent, address, blank, cell_text
 from lab_io.columns import NUMERIC, Heading, Kind, Layout, named_fraction
 from lab_io.compositions import parse_formula
 from lab_io.findings import CellError, Finding, Status, worst
@@ -391,7 +391,7 @@ def _as_number(cell: Cell, decimal: Decimal, approximate: bool) -> Number | None
     if isinstance(cell, float):
         if not math.isfinite(cell):
             raise CellError(f"{cell} is not a finite number", "leave the cell empty when there is no value")
-        return Number(cell)
+        return Number(cell.shown, unit="%") if isinstance(cell, Percent) else Number(cell)
     fix = "the spreadsheet probably turned a number into a date: format the cell as a number and type it again"
     raise CellError(f"{shown(cell_text(cell))} is a date or a time, not a number", fix)
 

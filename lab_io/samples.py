@@ -15,6 +15,8 @@ SAME_FRACTION = 0.01
 """Fractions this close agree: a composition typed beside a known label may be rounded to two decimals."""
 SAME_NUMBER = 1e-3
 """Relative difference up to which a typed number agrees with the one on record."""
+_SMALL = 0.01
+"""Below it three decimals would make equal what is not, such as 0.0001 and 0.0004 mol/L."""
 
 _MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
 _SPREADSHEET_DATE = re.compile(rf"\d{{1,2}}-{_MONTH}|{_MONTH}-\d{{2}}", re.ASCII | re.IGNORECASE)
@@ -96,9 +98,12 @@ class Samples:
 
 
 def target_key(design: Design) -> str:
-    """A design as text: fractions and numbers to three decimals, zeros left out."""
-    texts = (f"{k}={v}" if isinstance(v, str) else f"{k}={v:.3f}" for k, v in sorted(design.items()) if v != 0)
-    return ";".join(texts)
+    """A design as text: fractions and numbers to three decimals, small ones to three digits, zeros left out."""
+    return ";".join(f"{k}={v if isinstance(v, str) else _rounded(v)}" for k, v in sorted(design.items()) if v != 0)
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.3f}" if abs(value) >= _SMALL else f"{value:.2e}"
 
 
 def check_label(cell: Cell, text: str, *, known: bool) -> None:

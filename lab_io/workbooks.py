@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, iterparse
 
-from lab_io.cells import Cell, Fault
+from lab_io.cells import Cell, Fault, Percent
 from lab_io.findings import CellError
 from lab_io.headers import MAX_COLUMNS
 from lab_io.words import count, shown
@@ -57,6 +57,8 @@ class Sheet:
     """Other sheets of the workbook that are hidden and have cells."""
     beside: tuple[str, ...] = ()
     """Other sheets of the workbook that have cells."""
+    percent: set[tuple[int, int]] = field(default_factory=set)
+    """Numbers that are shown as percentages."""
     merged: list[tuple[int, int, int, int]] = field(default_factory=list)
     """First row, first column, last row, last column of each merged range."""
 
@@ -186,6 +188,9 @@ def placed(grid: Sequence[Sequence[Cell]], sheet: Sheet) -> list[list[Cell]]:
     width = max([sheet.width, *(len(row) for row in grid)])
     rows = [_row(row, width) for row in grid]
     rows += [[""] * width for _ in range(sheet.height - len(rows))]
+    for row, column in sheet.percent:
+        if type(number := rows[row][column]) is float:
+            rows[row][column] = Percent(number)
     for (row, column), fault in sheet.faults.items():
         rows[row][column] = fault
     return rows
@@ -230,17 +235,45 @@ def _tags(archive: zipfile.ZipFile, path: str, wanted: str) -> list[dict[str, st
 def _xlsx_sheets(archive: zipfile.ZipFile) -> Iterator[Sheet]:
     relations = _tags(archive, "xl/_rels/workbook.xml.rels", "Relationship")
     targets = {a.get("Id"): a.get("Target", "") for a in relations}
+    percent = _percent_styles(archive)
     for attributes in _tags(archive, "xl/workbook.xml", "sheet"):
         sheet = Sheet(attributes.get("name", ""), attributes.get("state", "visible") != "visible")
         path = posixpath.normpath(posixpath.join("/xl", targets.get(attributes.get("id"), ""))).lstrip("/")
         if "worksheet" in path:  # chart sheets hold no cells
             with _open(archive, path) as part:
-                _scan_xlsx(part, sheet)
+                _scan_xlsx(part, sheet, percent)
         yield sheet
 
 
-def _scan_xlsx(part: IO[bytes], sheet: Sheet) -> None:
-    """Extent, faults, hidden rows and merged ranges of one sheet (ECMA-376 part 1, section 18.3.1)."""
+_STYLES = "xl/styles.xml"
+PERCENTS = frozenset((9, 10))
+"""Built-in number formats `0%` and `0.00%` (section 18.8.30)."""
+
+
+def is_percent(code: str) -> bool:
+    """Whether a number format shows percentages: it has a % that is neither quoted nor escaped."""
+    return "%" in re.sub(r'"[^"]*"|\\.|\[[^\]]*\]', "", code)
+
+
+def _percent_styles(archive: zipfile.ZipFile) -> frozenset[int]:
+    """Which cell styles show numbers as percentages (sections 18.8.10 and 18.8.31)."""
+    if _STYLES not in archive.namelist():
+        return frozenset()
+    formats, styles, of_cells = set(PERCENTS), list[int](), False
+    with archive.open(_STYLES) as part:
+        for event, element in iterparse(part, events=("start", "end"), forbid_dtd=True):
+            tag = _local(element.tag)
+            if tag == "cellXfs":
+                of_cells = event == "start"
+            elif event == "start" and tag == "numFmt" and is_percent(element.get("formatCode", "")):
+                formats.add(int(element.get("numFmtId", -1)))
+            elif event == "start" and tag == "xf" and of_cells:
+                styles.append(int(element.get("numFmtId", 0)))
+    return frozenset(i for i, used in enumerate(styles) if used in formats)
+
+
+def _scan_xlsx(part: IO[bytes], sheet: Sheet, percent: frozenset[int]) -> None:
+    """Extent, faults, percentages, hidden rows and merged ranges of a sheet (ECMA-376 part 1, section 18.3.1)."""
     row, column, formula, value = 0, -1, False, ""
     for event, element in iterparse(part, events=("start", "end"), forbid_dtd=True):
         tag = _local(element.tag)
@@ -266,6 +299,8 @@ def _scan_xlsx(part: IO[bytes], sheet: Sheet) -> None:
                     sheet.faults[row - 1, column] = Fault(value or "#ERROR!")
                 elif formula and not value and kind != "str":
                     sheet.faults[row - 1, column] = Fault("a formula without a stored value")
+                elif kind == "n" and int(element.get("s", 0)) in percent:
+                    sheet.percent.add((row - 1, column))
             element.clear()
         elif event == "end" and tag == "mergeCell":
             first, _, last = element.get("ref", "A1").partition(":")
@@ -317,6 +352,8 @@ def _ods_cell(sheet: Sheet, cell: Element, rows: range, columns: range) -> None:
     if "error" in types or ("formula" in attributes and not types):
         fault = Fault(text or "a formula without a stored value")
         sheet.faults.update({(r, c): fault for r in rows for c in columns})
+    if "percentage" in types:
+        sheet.percent.update((r, c) for r in rows for c in columns)
     down, across = (int(attributes.get(f"number-{n}-spanned", 1)) for n in ("rows", "columns"))
     if down > 1 or across > 1:
         sheet.merge(rows[0], columns[0], rows[0] + down - 1, columns[0] + across - 1)

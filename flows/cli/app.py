@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from db.errors import SiteloopError
+from db.errors import SiteloopError, UsageError
 from flows.cli import campaigns, curves, insights, keeping, lab, mappings, memory, replays, specs, weighing
 
 app = typer.Typer(
@@ -29,6 +29,15 @@ for module in (specs, campaigns, insights, lab, weighing, mappings, memory, curv
     module.register(app)
 
 
+def _is_text(argument: str) -> bool:
+    """Whether an argument came as UTF-8, so that it can be shown and kept."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command. Data goes to stdout, everything else to stderr.
 
@@ -36,6 +45,10 @@ def run(arguments: Sequence[str]) -> int:
         0 done, 2 usage, 3 invalid input, 4 conflict; anything else is a bug or an interruption.
     """
     debug = "--debug" in arguments
+    if wrong := [a for a in arguments if not _is_text(a)]:
+        what = "an argument is not UTF-8 text. Fix: type it again, or rename the file"
+        print(f"error: {wrong[0]!a}: {what}", file=sys.stderr)
+        return UsageError.exit_code
     try:
         app(args=[a for a in arguments if a != "--debug"], prog_name="siteloop")  # it may stand anywhere
     except SystemExit as done:

@@ -120,12 +120,9 @@ def recommend(
         first = opened.batch()
         emit(first.to_json()) if as_json else _show(first)
         raise
+    emit(batch.to_json()) if as_json else _show(batch)
     if output is not None:
         note(f"wrote {opened.worksheet(output, number=batch.batch.number)}")
-    if as_json:
-        emit(batch.to_json())
-        return
-    _show(batch)
 
 
 def _show(batch: RecommendedBatch) -> None:

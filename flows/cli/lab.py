@@ -79,18 +79,26 @@ def ingest(
         say(f"next: {opened.status()['next']}")
 
 
-def pairs(option: str, given: Pairs | None) -> dict[str, str]:
+def pairs(option: str, given: Pairs | None, *, typed: bool = False) -> dict[str, str]:
     """`NAME=VALUE` pairs of an option or argument as a mapping.
 
+    Args:
+        option: what they are given to, for messages.
+        given: the pairs.
+        typed: whether the value may hold a `=` of its own, rather than the name, which is a header of a file.
+
     Raises:
-        UsageError: a pair has no `=`.
+        UsageError: a pair has no `=`, or a name is given twice.
     """
     bad = [pair for pair in given or () if "=" not in pair]
     if bad:
         raise UsageError(
             [Problem(option, f"{pair!r} is no HEADER=VALUE", f'write {option} "eta=overpotential"') for pair in bad]
         )
-    return {name: value for name, _, value in (pair.rpartition("=") for pair in given or ())}
+    found = [(pair.partition("=") if typed else pair.rpartition("="))[::2] for pair in given or ()]
+    if twice := [name for name, n in Counter(name for name, _ in found).items() if n > 1]:
+        raise UsageError([Problem(option, f"{name!r} is given more than once", "give it once") for name in twice])
+    return dict(found)
 
 
 def check_json(checked: Check) -> dict[str, Any]:

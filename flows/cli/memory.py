@@ -39,7 +39,7 @@ def record(
     from campaign import Campaign
 
     opened = Campaign.open(campaign, db=db, by=by)
-    given = pairs("NAME=VALUE", values)
+    given = pairs("NAME=VALUE", values, typed=True)
     checked = opened.record(sample_id, given, unit=unit, sd=sd)
     if commit and checked.ok:
         opened.record(sample_id, given, unit=unit, sd=sd, commit=True)

@@ -46,9 +46,8 @@ WRITERS = {"csv": to_csv, "xlsx": to_xlsx}
 
 cells = st.text(st.sampled_from("=+-@'\"\t;,\n abzé1_x0Dµ"), min_size=1, max_size=12).map(normalise).filter(bool)
 labels = cells.filter(str.isprintable)
-conditions = st.dictionaries(
-    st.sampled_from(["operator", "batch", "instrument", "measured_at", "made_at", "notes", "role", "laser (W)"]), cells
-)
+CONDITIONS = ["operator", "batch", "instrument", "measured_at", "made_at", "method", "protocol", "notes", "role"]
+conditions = st.dictionaries(st.sampled_from([*CONDITIONS, "laser (W)"]), cells)
 
 
 @st.composite

@@ -148,3 +148,8 @@ def test_a_network_file_system_is_refused_for_sqlite(filled, tmp_path, monkeypat
         assert not (tmp_path / "new.db").exists()
     else:
         Store.open(new, create=True).close()
+
+
+def test_a_campaign_whose_row_was_taken_away_is_missed(filled):
+    broken(filled, f"DELETE FROM campaign WHERE name = '{CAMPAIGN}'")
+    assert "its date is not that" in answers(filled)[f"chain of {CAMPAIGN}"].said
