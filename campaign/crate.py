@@ -19,6 +19,7 @@ from campaign.report import write_report
 from campaign.state import BATCH_RECOMMENDED, State, load_state
 from campaign.yaml import dump
 from db.errors import Conflict, InvalidInput, Problem
+from db.placing import part_of
 from db.records import Event
 from db.store import Store
 from lab_io.exports import to_csv
@@ -66,7 +67,7 @@ def write_crate(store: Store, name: str, folder: Path, *, licence: str | None = 
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Conflict(Problem(str(folder), "there is something of this name already", "name a new folder"))
-    part = folder.with_name(f"{folder.name}.part")
+    part = part_of(folder)
     try:
         part.mkdir()
         try:

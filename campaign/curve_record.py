@@ -19,7 +19,7 @@ from campaign.curve_targets import Target
 from campaign.curves import CheckedCurve, Derived, check_curves, derive, read, standing, summary
 from campaign.decisions import candidate_of
 from campaign.record import new_id, new_sample
-from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, RESULTS_RECORDED, State, load_state
+from campaign.state import BATCH_RECOMMENDED, RESULT_KINDS, RESULTS_RECORDED, SPEC_REVISED, State, load_state
 from campaign.writing import retried
 from db.chain import canonical
 from db.errors import InvalidInput, Problem
@@ -108,7 +108,7 @@ def _write(store: Store, state: State, checked: Sequence[CheckedCurve], by: str)
         rows=[*sources.values(), *candidates.values(), *samples.values(), *measurements],
         by=by,
         after=state.head.seq,
-        unless={BATCH_RECOMMENDED, *RESULT_KINDS},
+        unless={BATCH_RECOMMENDED, SPEC_REVISED, *RESULT_KINDS},
     )
 
 

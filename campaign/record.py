@@ -49,6 +49,11 @@ def expectation(state: State) -> Expectation:
     """What the door to the lab must know of a campaign to check a table of results."""
     label = {s.id: s.label for s in state.samples}
     designs = {r.label: r.design for r in state.recommendations} | {s.label: s.design for s in state.samples}
+    results = [m for m in state.measurements if m.metric not in (COMPOSITION, WEIGHED)]
+
+    def key(m: Measurement) -> tuple[str, str, str | None]:
+        return label[m.sample], m.metric, m.replicate
+
     return Expectation(
         elements=state.space.components,
         columns=state.space.side_columns(),
@@ -58,11 +63,8 @@ def expectation(state: State) -> Expectation:
         ),
         labels=designs,
         pending=frozenset(r.label for r in state.pending),
-        recorded={
-            (label[m.sample], m.metric, m.replicate): (m.value, m.qualifier)
-            for m in state.measurements
-            if m.metric not in (COMPOSITION, WEIGHED)
-        },
+        recorded={key(m): (m.value, m.qualifier) for m in results},
+        recorded_sd={key(m): m.sd for m in results if m.sd is not None},
         compositions={label[m.sample]: m.composition or {} for m in state.measurements if m.metric == COMPOSITION},
         closed={s.label: state.status(s.id) for s in state.samples if state.status(s.id) != "ok"},
     )

@@ -7,13 +7,13 @@ from pathlib import Path
 from campaign.cards import card
 from campaign.curve_plots import curve_plots
 from campaign.figures import environment, history, parity, plotly_javascript
+from campaign.files import write_file
 from campaign.pareto_figures import front_figures
 from campaign.state import State
 from campaign.status import state_line, status
 from campaign.structure_picture import structure_picture
 from campaign.weighing import makings
 from campaign.words import quantity
-from db.errors import InvalidInput, Problem
 from db.store import Store
 
 WISHES = {"minimize": "smaller is better", "maximize": "larger is better", "match": "near its target is better"}
@@ -82,9 +82,4 @@ def write_report(state: State, path: Path, *, verified: bool, store: Store | Non
             quantity=quantity,
         )
     )
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        fix = "choose a folder that exists and may be written to"
-        raise InvalidInput(Problem(str(path), f"the report cannot be written ({error.strerror})", fix)) from error
-    return path
+    return write_file(path, page.encode(), "the report")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from campaign.files import read_file, write_file
 from campaign.filters import FormulaSpace, composition_of
 from campaign.formulas import formula
 from campaign.sharing import WEIGHED
@@ -73,7 +74,6 @@ def plan_of(state: State, items: Sequence[Recommendation], inventory: Path | Non
         raise InvalidInput(Problem(f"campaign {state.name}", "the spec does not say what samples are made from", fix))
     content, name = state.files.get(given.inventory, b""), given.inventory
     if inventory is not None:
-        from campaign.files import read_file
         from lab_io.tables import MAX_BYTES
 
         content, name = read_file(inventory, str(inventory), MAX_BYTES), inventory.name
@@ -122,7 +122,7 @@ def write_weighing(state: State, batch: RecommendedBatch, made: Plan, path: Path
     else:
         table = table_of(state, made)
         content = to_csv(table) if ending == ".csv" else to_xlsx(table, about)
-    return write_file(path, content)
+    return write_file(path, content, "the weighing sheet")
 
 
 def check_complete(made: Plan) -> None:
@@ -133,20 +133,6 @@ def check_complete(made: Plan) -> None:
     """
     if made.missing:
         raise InvalidInput([no_precursor(element, made) for element in made.missing])
-
-
-def write_file(path: Path, content: bytes) -> Path:
-    """Write a file.
-
-    Raises:
-        InvalidInput: it cannot be written.
-    """
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        fix = "choose a folder that exists and may be written to"
-        raise InvalidInput(Problem(str(path), f"the file cannot be written ({error.strerror})", fix)) from error
-    return path
 
 
 def _page(state: State, batch: RecommendedBatch, made: Plan) -> str:

@@ -189,7 +189,7 @@ def translated(url: URL) -> Iterator[None]:
         yield
     except DBAPIError as error:
         said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-        if url.password:
+        if url.password and len(url.password) > 3:  # a shorter one would be found in any word
             said = said.replace(str(url.password), "***")
         raise _meaning(shown(url), said, getattr(error.orig, "sqlstate", None) or "") from error
 

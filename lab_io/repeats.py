@@ -130,7 +130,7 @@ class Repeats:
         name = draft.label or "this composition"
         if (known := self.expect.recorded.get(key)) is not None:
             if _equal(value.value, value.qualifier, *known):
-                return [], False
+                return self._spread_questions(name, metric, value, self.expect.recorded_sd.get(key)), False
             recorded = answer(known[0] or 0) if value.boolean else _shown(*known)
             what = f"{metric} of {name} is on record as {recorded}, the table says {value.text}"
             fix = (
@@ -148,6 +148,15 @@ class Repeats:
             )
             return [Problem(where, what, fix)], False
         return [], True
+
+    def _spread_questions(self, name: str, metric: str, value: Value, known: float | None) -> list[Problem]:
+        """A value on record may not get another standard deviation by being handed in again."""
+        if value.sd is None or (known is not None and math.isclose(value.sd, known, rel_tol=1e-9)):
+            return []
+        beside = "without a standard deviation" if known is None else f"with a standard deviation of {known:g}"
+        what = f"{metric} of {name} is on record {beside}, the table says {value.sd:g}"
+        fix = "`siteloop amend` it with --sd if the table is right, or leave the standard deviation out"
+        return [Problem(self.table.place(value.cell), what, fix)]
 
     def _composition_question(self, draft: Draft, known: Mapping[str, float]) -> Problem:
         told = ", ".join(f"{element} {fraction:.4g}" for element, fraction in known.items())

@@ -64,6 +64,8 @@ class Expectation:
     """Those of them that are recommended and not yet reported."""
     recorded: Mapping[tuple[str, str, str | None], tuple[float | None, str]] = field(default_factory=dict)
     """(label, metric, replicate) on record -> value in the spec's unit, and qualifier."""
+    recorded_sd: Mapping[tuple[str, str, str | None], float] = field(default_factory=dict)
+    """The same key -> standard deviation on record, where one is."""
     compositions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Label -> measured fractions on record."""
     closed: Mapping[str, str] = field(default_factory=dict)

@@ -19,7 +19,8 @@ def list_mappings(campaign: Name, db: Db = None, as_json: Json = False) -> None:
 
     found = Campaign.open(campaign, db=db).mappings
     if as_json:
-        emit([{"name": m.name, "sha256": m.source.sha256, "by": m.by, "at": m.at} for m in found.values()])
+        told = [{"name": m.name, "sha256": m.source.sha256, "by": m.by, "at": m.at} for m in found.values()]
+        emit({"campaign": campaign, "mappings": told})
         return
     for m in found.values():
         say(f"{m.name:<20} {m.source.sha256[:12]}  {m.at}  {m.by}  {m.spec.description}".rstrip())

@@ -73,9 +73,10 @@ def simulate(
             replays.append(done)
     found = summarise(plate, replays, protocol, loaded.intervals.levels[0])
     if output is not None:
+        from campaign.files import write_file
         from campaign.replay_page import replay_page
 
-        output.write_text(replay_page(replays, plate, protocol), encoding="utf-8")
+        write_file(output, replay_page(replays, plate, protocol).encode(), "the replays")
         note(f"wrote {output}")
     if as_json:
         emit({**found, "protocol": asdict(protocol), "replays": [asdict(r) for r in replays]})

@@ -29,7 +29,8 @@ def weigh(
 ) -> None:
     """Say what to weigh for a batch, from the inventory of the spec; ingest takes the filled sheet back."""
     from campaign import Campaign
-    from campaign.weighing import check_complete, plan_of, weighing_json, write_file, write_weighing
+    from campaign.files import write_file
+    from campaign.weighing import check_complete, plan_of, weighing_json, write_weighing
     from lab_io.weighing_sheets import worklist as transfers
 
     opened = Campaign.open(campaign, db=db)
@@ -37,7 +38,7 @@ def weigh(
     state = opened.state
     made = plan_of(state, items.items, inventory)
     wrote = [write_weighing(state, items, made, output)] if output else []
-    wrote += [write_file(worklist, transfers(made, plate))] if worklist else []
+    wrote += [write_file(worklist, transfers(made, plate), "the worklist")] if worklist else []
     if as_json:
         emit(weighing_json(made) | {"batch": items.batch.number, "wrote": [str(path) for path in wrote]})
         return

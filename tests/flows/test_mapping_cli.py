@@ -15,7 +15,7 @@ def test_save_list_show_draft_and_use_a_mapping(plate):
     Path("flow.csv").write_text(TABLE)
     assert "is saved" in plate("mapping", "save", "oer-plate", "flow.yaml").out
     assert "saved before" in plate("mapping", "save", "oer-plate", "flow.yaml").out
-    (listed,) = plate("mapping", "list", "oer-plate", "--json").json
+    (listed,) = plate("mapping", "list", "oer-plate", "--json").json["mappings"]
     shown = plate("mapping", "show", "oer-plate", "flow")
     assert shown.out.strip() == MAPPING.strip()
     assert listed["sha256"] in shown.err

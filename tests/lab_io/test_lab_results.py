@@ -413,3 +413,17 @@ def test_bytes_are_a_table_or_refused(content: bytes) -> None:
     for data in (content, b"PK\x03\x04" + content):
         with contextlib.suppress(InvalidInput):
             check_results(read_table(data, "r"), EXPECT)
+
+
+def test_a_value_on_record_gets_no_other_sd_in_silence():
+    key = ("b1-01", "overpotential", None)
+    expect = replace(EXPECT, recorded={key: (263.0, "=")}, recorded_sd={key: 5.0})
+    header = ["sample_id", "overpotential (mV)", "overpotential sd (mV)"]
+    assert statuses(check(header, ["b1-01", 263, 5], expect=expect)) == ["skipped"]
+    assert statuses(check(header, ["b1-01", 263, None], expect=expect)) == ["skipped"]
+    other = check(header, ["b1-01", 263, 8], expect=expect)
+    assert statuses(other) == ["question"]
+    assert "with a standard deviation of 5" in said(other)
+    none_yet = check(header, ["b1-01", 263, 8], expect=replace(expect, recorded_sd={}))
+    assert "without a standard deviation" in said(none_yet)
+    assert "amend" in said(none_yet)
