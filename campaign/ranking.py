@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,8 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from campaign.belief import Belief, belief_score, believe, learnable
+from campaign.belief import Belief, ConstraintBelief, belief_score, believe, learnable
+from campaign.classified import Classified
 from campaign.encoding import encode_ahead
 from campaign.screen import (
     CHUNK,
@@ -165,9 +166,7 @@ def _write(state: State, belief: Belief, path: Path, only: Indices | None, stage
 
     def look(belief: Belief, piece: Indices) -> Predicted:
         parts = [_predicted(state, belief, part) for part in pieces(opened(piece, None), CHUNK)]
-        if not parts:
-            parts = [_predicted(state, belief, piece[:0])]
-        arrays = [p.arrays() for p in parts]
+        arrays = [p.arrays() for p in (_nothing(belief), *parts)]
         return Predicted(**{name: np.concatenate([a[name] for a in arrays]) for name in arrays[0]})
 
     level = state.spec.intervals.levels[0]
@@ -206,11 +205,24 @@ def _predicted(state: State, belief: Belief, indices: Indices) -> Predicted:
     for k, b in enumerate(belief.all):
         values[:, k, 0] = b.median(X, strata)
         found = b.choice.fitted.interval(b.bags(X, strata), b.alphas[level])
-        if not isinstance(found, Withheld):
-            values[:, k, 1:] = b.ends(found)
-            outside |= [bool(why) for why in found.outside]
-    chances = [c.probability(X)[:, None] for c in (*belief.constraints, *([belief.success] if belief.success else []))]
+        if isinstance(found, Withheld):
+            beyond = b.choice.fitted.domain(b.bags(X, strata)).reasons()
+        else:
+            values[:, k, 1:], beyond = b.ends(found), found.outside
+        outside |= [bool(why) for why in beyond]
+    chances = [c.probability(X)[:, None] for c in _uncertain(belief)]
     return Predicted(indices, values, outside, np.hstack([np.empty((len(indices), 0)), *chances]))
+
+
+def _nothing(belief: Belief) -> Predicted:
+    """What is predicted where nothing is open: no rows. Not every model can be asked about no candidates."""
+    values, chances = np.empty((0, len(belief.all), 3)), np.empty((0, len(_uncertain(belief))))
+    return Predicted(np.empty(0, dtype=np.int64), values, np.zeros(0, dtype=bool), chances)
+
+
+def _uncertain(belief: Belief) -> Sequence[ConstraintBelief | Classified]:
+    """What has a probability: the constraints, and success where it is learned."""
+    return (*belief.constraints, *([belief.success] if belief.success else []))
 
 
 def _header(state: State, belief: Belief, level: float) -> Iterator[str]:
@@ -229,7 +241,7 @@ def _header(state: State, belief: Belief, level: float) -> Iterator[str]:
 
 def _rows(state: State, found: Predicted) -> Iterator[list[str]]:
     names = [(name, "0" if name in state.space.components else "") for name in variables(state.space)]
-    values = found.values.reshape(len(found.indices), -1).tolist()
+    values = found.values.reshape(len(found.indices), 3 * found.values.shape[1]).tolist()
     for index, numbers, beyond, chances in zip(
         found.indices.tolist(), values, found.outside.tolist(), found.chances.tolist(), strict=True
     ):
