@@ -1,4 +1,4 @@
-"""What is predicted of the whole space: its best candidates, and a table of every open one."""
+"""What is predicted of the whole space: its best candidates, and a table of every open one that is looked at."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def ranked(
     Args:
         state: the campaign.
         top: how many.
-        table: where the prediction of every open candidate is written as CSV; None for nowhere.
+        table: where the prediction of every open candidate is written as CSV, where structures are screened in two
+            stages of those that pass the first one; None for nowhere.
         stage: told how far it is.
 
     Returns:
