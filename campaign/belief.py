@@ -352,8 +352,8 @@ def _tells(state: State, constraint: OutcomeConstraint) -> bool:
 
 
 def _enough(state: State, metric: str) -> bool:
-    exact = {o.sample.candidate for o in state.observations(metric) if o.censor == 0}
-    return len(exact) >= MINIMUM_TO_LEARN
+    made = (state.composition(o.sample) for o in state.observations(metric) if o.censor == 0)
+    return len({state.space.design_candidate(design).id for design in made}) >= MINIMUM_TO_LEARN
 
 
 def believe(
