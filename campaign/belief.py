@@ -352,8 +352,8 @@ def _tells(state: State, constraint: OutcomeConstraint) -> bool:
 
 
 def _enough(state: State, metric: str) -> bool:
-    exact = {o.sample.candidate for o in state.observations(metric) if o.censor == 0}
-    return len(exact) >= MINIMUM_TO_LEARN
+    made = (state.composition(o.sample) for o in state.observations(metric) if o.censor == 0)
+    return len({state.space.design_candidate(design).id for design in made}) >= MINIMUM_TO_LEARN
 
 
 def believe(
@@ -396,14 +396,15 @@ def _believe(
     n = len(data.exact)
     before = last_choice(state, objective)
     wanted = state.spec.model
+    incumbent = recipe_from(before["without_history"]) if before else None
+    each = ROUTE_RECIPES if route_of(state.space) else AUTO_RECIPES
+    auto = [recipe_from(r) for r in (*each, {"type": "blend", "recipes": each, "safe": "first"})]
     if isinstance(wanted, RecipeModel):
         recipes, scored_at = [recipe_from(route_recipe(state.space, wanted.recipe))], n
-    elif before is None or needs_rescoring(before["scored_at"], n):
-        each = ROUTE_RECIPES if route_of(state.space) else AUTO_RECIPES
-        recipes, scored_at = [recipe_from(r) for r in (*each, {"type": "blend", "recipes": each, "safe": "first"})], n
+    elif before is None or incumbent not in auto or needs_rescoring(before["scored_at"], n):
+        recipes, scored_at = auto, n  # another one was chosen by a spec that has been revised since
     else:
-        recipes, scored_at = [recipe_from(before["without_history"])], before["scored_at"]
-    incumbent = recipe_from(before["without_history"]) if before else None
+        recipes, scored_at = [incumbent], before["scored_at"]
     choice = choose(recipes, bags, data.targets, strata=data.strata, seed=seed, incumbent=incumbent)
     if isinstance(wanted, RecipeModel):
         choice = replace(choice, reason=f"{wanted.type}, as the spec says")

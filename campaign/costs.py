@@ -239,13 +239,20 @@ def _known(costs: Sequence[float]) -> list[float]:
     return [cost for cost in costs if not math.isnan(cost)]
 
 
-def weighed(state: State, indices: Ints) -> tuple[Floats, float] | None:
-    """Costs of candidates to choose by, `n`, all above zero, and their power; None for a choice that ignores them."""
+def weighed(state: State, indices: Ints, dearest: float | None = None) -> tuple[Floats, float] | None:
+    """Costs of candidates to choose by, `n`, all above zero, and their power; None for a choice that ignores them.
+
+    Args:
+        state: the campaign.
+        indices: of the candidates.
+        dearest: cost of the dearest, which says what counts as free; by default of `indices`, whose parts would then
+            not be comparable.
+    """
     model, told = state.costs, account(state)
     if model is None or told is None or model.costs.weight == 0:
         return None
     costs = model.of_candidates(indices)
-    dearest = float(costs.max(initial=0.0))
+    dearest = float(costs.max(initial=0.0)) if dearest is None else dearest
     if dearest <= 0:
         return None
     return np.maximum(costs, CHEAPEST * dearest), told.power(model.costs.weight)

@@ -34,7 +34,7 @@ def keep(artifacts: Path, fitted: Fitted) -> None:
     try:
         fitted.save(part)
         part.rename(place)
-    except OSError:
+    except (OSError, SafetensorError):  # a full disk is either, by what is being written
         shutil.rmtree(part, ignore_errors=True)
 
 

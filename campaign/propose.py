@@ -287,7 +287,7 @@ def _choose(
     stage("choose")
     chosen = _Chosen()
     if len(indices):
-        chosen = _chosen(state, belief, indices, wanted, seed, len(replicated), controls)
+        chosen = _chosen(state, belief, indices, wanted, seed, len(replicated), controls, request.only is not None)
     candidates = [*pinned, *chosen.candidates]
     if not candidates:
         return _Picked((), (), (), {}, tally=tally)
@@ -318,8 +318,12 @@ def _chosen(
     seed: int,
     replicated: int,
     controls: Sequence[Candidate],
+    listed: bool,
 ) -> _Chosen:
-    """What the acquisition function takes of the candidates at `indices`, refined, and what is made again."""
+    """What the acquisition function takes of the candidates at `indices`, and what is made again.
+
+    It is refined unless the candidates are `listed`, so that there are no others.
+    """
     shared = state.spec.batch.shared
     acquisition, measured = state.spec.acquisition, measured_front(state)
     pending = np.array([state.space.x_of(r.design) for r in state.awaited]).reshape(-1, len(state.space.columns))
@@ -351,7 +355,7 @@ def _chosen(
     weights = weighed(state, indices)
     power = 0.0 if weights is None else weights[1]
     beside = [c.design for c in (*controls, *(repeat for repeat, _ in repeated))]
-    found, moves = refined(state, belief, grid, pending, seed, power, beside)
+    found, moves = (grid, []) if listed else refined(state, belief, grid, pending, seed, power, beside)
     if found != grid:
         designs = np.stack([state.space.x_of(c.design) for c in found])
         values = valued(belief, state.space.X(indices), selection.rows, designs, options)

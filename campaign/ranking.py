@@ -1,10 +1,10 @@
-"""What is predicted of the whole space: its best candidates, and a table of every open one."""
+"""What is predicted of the whole space: its best candidates, and a table of every open one that is looked at."""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,8 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from campaign.belief import Belief, belief_score, believe, learnable
+from campaign.belief import Belief, ConstraintBelief, belief_score, believe, learnable
+from campaign.classified import Classified
 from campaign.encoding import encode_ahead
 from campaign.screen import (
     CHUNK,
@@ -81,7 +82,8 @@ def ranked(
     Args:
         state: the campaign.
         top: how many.
-        table: where the prediction of every open candidate is written as CSV; None for nowhere.
+        table: where the prediction of every open candidate is written as CSV, where structures are screened in two
+            stages of those that pass the first one; None for nowhere.
         stage: told how far it is.
 
     Returns:
@@ -147,13 +149,15 @@ def check_table(path: Path) -> None:
     """Whether a table of predictions can be written there.
 
     Raises:
-        InvalidInput: it does not end in .csv, or there is no such folder.
+        InvalidInput: it does not end in .csv, is a folder, or there is no folder for it.
     """
     if path.suffix.lower() != ".csv":
         what = f"{path.suffix or 'no ending'} is not a format of predictions"
         raise InvalidInput(Problem(str(path), what, "end the name with .csv"))
     if not path.absolute().parent.is_dir():
         raise InvalidInput(Problem(str(path), "there is no such folder", "choose a folder that exists"))
+    if path.is_dir():
+        raise InvalidInput(Problem(str(path), "it is a folder", "name a file"))
 
 
 def _write(state: State, belief: Belief, path: Path, only: Indices | None, stage: Callable[[str], None]) -> None:
@@ -165,9 +169,7 @@ def _write(state: State, belief: Belief, path: Path, only: Indices | None, stage
 
     def look(belief: Belief, piece: Indices) -> Predicted:
         parts = [_predicted(state, belief, part) for part in pieces(opened(piece, None), CHUNK)]
-        if not parts:
-            parts = [_predicted(state, belief, piece[:0])]
-        arrays = [p.arrays() for p in parts]
+        arrays = [p.arrays() for p in (_nothing(belief), *parts)]
         return Predicted(**{name: np.concatenate([a[name] for a in arrays]) for name in arrays[0]})
 
     level = state.spec.intervals.levels[0]
@@ -206,11 +208,24 @@ def _predicted(state: State, belief: Belief, indices: Indices) -> Predicted:
     for k, b in enumerate(belief.all):
         values[:, k, 0] = b.median(X, strata)
         found = b.choice.fitted.interval(b.bags(X, strata), b.alphas[level])
-        if not isinstance(found, Withheld):
-            values[:, k, 1:] = b.ends(found)
-            outside |= [bool(why) for why in found.outside]
-    chances = [c.probability(X)[:, None] for c in (*belief.constraints, *([belief.success] if belief.success else []))]
+        if isinstance(found, Withheld):
+            beyond = b.choice.fitted.domain(b.bags(X, strata)).reasons()
+        else:
+            values[:, k, 1:], beyond = b.ends(found), found.outside
+        outside |= [bool(why) for why in beyond]
+    chances = [c.probability(X)[:, None] for c in _uncertain(belief)]
     return Predicted(indices, values, outside, np.hstack([np.empty((len(indices), 0)), *chances]))
+
+
+def _nothing(belief: Belief) -> Predicted:
+    """What is predicted where nothing is open: no rows. Not every model can be asked about no candidates."""
+    values, chances = np.empty((0, len(belief.all), 3)), np.empty((0, len(_uncertain(belief))))
+    return Predicted(np.empty(0, dtype=np.int64), values, np.zeros(0, dtype=bool), chances)
+
+
+def _uncertain(belief: Belief) -> Sequence[ConstraintBelief | Classified]:
+    """What has a probability: the constraints, and success where it is learned."""
+    return (*belief.constraints, *([belief.success] if belief.success else []))
 
 
 def _header(state: State, belief: Belief, level: float) -> Iterator[str]:
@@ -232,7 +247,7 @@ def _rows(state: State, found: Predicted) -> Iterator[list[str]]:
     sides = [column.name for column in space.side_columns()]
     fractions = space.X(found.indices)[:, : len(space.components)].tolist()
     strata = [escaped(stratum) for stratum in space.stratum(found.indices)]
-    values = found.values.reshape(len(found.indices), -1).tolist()
+    values = found.values.reshape(len(found.indices), 3 * found.values.shape[1]).tolist()
     rows = zip(
         found.indices.tolist(), fractions, strata, values, found.outside.tolist(), found.chances.tolist(), strict=True
     )

@@ -180,11 +180,12 @@ def screen(
         doubtful=state.spec.acquisition.type == "max_variance",
     )
     best = _to_beat(state, belief, promise)
+    dearest = 0.0 if state.costs is None else float(state.costs.of_candidates(sample).max())
 
     def score(promise: Promise, X: Floats, indices: Indices) -> tuple[Floats, NDArray[np.bool_]]:
         promised, late = promise(torch.from_numpy(X))
         found = promised.numpy()
-        costs = weighed(state, indices)
+        costs = weighed(state, indices, dearest)
         if costs is not None and not promise.seeking:
             gain = found if promise.doubtful else np.maximum(found - best, SMALLEST_GAIN)
             found = np.log(np.maximum(gain, 1e-300)) - costs[1] * np.log(costs[0])
@@ -192,7 +193,7 @@ def screen(
         return found, late.numpy() | (False if purse is None else purse[0] > purse[1])
 
     about = ["promise", [goal.__dict__ for goal in belief.goals], promise.scale.tolist(), promise.worst]
-    about += [promise.doubtful, best, repr(account(state))]
+    about += [promise.doubtful, best, dearest, repr(account(state))]
     found = leaders_by(
         state,
         belief,

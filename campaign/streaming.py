@@ -127,12 +127,19 @@ class Kept(Generic[R]):
             return None
 
     def put(self, number: int, found: R) -> None:
-        """Keep the result of a piece: written beside its place and renamed, so that no half of it is ever read."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Keep the result of a piece: written beside its place and renamed, so that no half of it is ever read.
+
+        Where it cannot be written, as on a full disk or because another screen has just cleared the folder, it is not.
+        """
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in found.arrays().items()}
         part = self.folder / f"{uuid4().hex}.part"
-        save_file(tensors, part, metadata={"told": json.dumps(found.about())})
-        part.replace(self._path(number))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, part, metadata={"told": json.dumps(found.about())})
+            part.replace(self._path(number))
+        except (OSError, SafetensorError):
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forget these results, and those under other keys that nobody has added to for `STALE` seconds."""

@@ -1,8 +1,9 @@
 """Structures worth encoding: a large space is screened in two stages, by a rough model and then by the chosen encoder.
 
 The first stage believes the same data of shares of elements and of neighbouring pairs (see `campaign.rough`), ranks
-every candidate by its optimistic bound, and lets pass the best, what an even draw over the strata takes, so that the
-rough model hides no region, and what passed for earlier batches, which is encoded. All of it follows from the ledger.
+every candidate by its optimistic bound (by its variance where the least known is sought), and lets pass the best, what
+an even draw over the strata takes, so that the rough model hides no region, and what passed for earlier batches, which
+is encoded. All of it follows from the ledger.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def survivors(
     seeds = [state.spec.seed, 2]  # the same draw for every batch, so that it is encoded once
     even = np.intersect1d(drawn(space, int(EVEN_SHARE * size), seeds), indices)
     rest = np.setdiff1d(indices, even)
-    promise, shares = _promise(space, belief, even if len(even) > 1 else indices[:CHUNK], seed)
+    doubtful = state.spec.acquisition.type == "max_variance"
+    promise, shares = _promise(space, belief, even if len(even) > 1 else indices[:CHUNK], seed, doubtful)
     chunks = (shares(rest[start : start + CHUNK]) for start in range(0, len(rest), CHUNK))
     best = rest[shortlist(promise, chunks, size - len(even)).numpy()]
     chosen = np.union1d(even, best)
@@ -116,7 +118,7 @@ def encoded_before(state: State) -> Ints:
 
 
 def _promise(
-    space: StructureSpace, belief: Belief, sample: Ints, seed: int
+    space: StructureSpace, belief: Belief, sample: Ints, seed: int, doubtful: bool
 ) -> tuple[Promise, Callable[[Ints], torch.Tensor]]:
     """What candidates promise by their shares, and the shares of positions in the space, `n x k`."""
     of = rough(space)
@@ -134,7 +136,8 @@ def _promise(
     bounds = [c.bound for c in belief.quantities]
     seeking = belief.best_measured() == -np.inf
     model = models[0] if len(models) == 1 else ModelList(*models)
-    return Promise.of(model, shares(sample), belief.goals, constraints=bounds, seeking=seeking), shares
+    some = shares(sample)
+    return Promise.of(model, some, belief.goals, constraints=bounds, seeking=seeking, doubtful=doubtful), shares
 
 
 def _told(indices: Ints) -> str:

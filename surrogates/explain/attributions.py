@@ -93,7 +93,8 @@ def attribute(
       is r to x. A bag's values add up to f(x) - f(all r) (Sundararajan et al. 2017, eq. 1 and proposition 1).
     - `occlusion`: f(x) - f(x[i <- mean instance]), the loss when nothing particular is known of the instance (Zeiler
       and Fergus 2014). It needs no chemistry, and its replacement may be like nothing that can be made.
-    - `leave_one_out`: f(x) - f(x without i); NaN for the only instance of a bag, which cannot be left out.
+    - `leave_one_out`: f(x) - f(x without i); NaN for the only instance of a bag, which cannot be left out. The outline
+      of a bag tells of the sample as it is and stays, here and wherever features change.
     - `reversion`: f(x) - f(x[i <- r]) for an r that must be named, such as the host's site: the arithmetic of
       occlusion, but the answer to a question that can be asked of a sample.
 

@@ -233,3 +233,16 @@ def test_a_ranking_is_of_the_survivors(start):
 def test_no_survivors_are_refused():
     with pytest.raises(InvalidInput, match="survivors"):
         spec_of(encoder={"type": "chgnet", "survivors": 0})
+
+
+def test_where_the_least_known_is_sought_it_is_what_passes(start):
+    found = {}
+    for name in ("greedy", "max_variance"):
+        campaign = start(40, campaign=name, acquisition=name, space=COOOH | {"per_composition": None})
+        state, belief = campaign.state, believe(campaign.state, seed=1)
+        found[name] = screen(state, belief, wanted=3)
+    X = state.space.X(np.concatenate(list(found.values())))
+    promise, _ = survivors._promise(state.space, belief, found["greedy"], seed=1, doubtful=True)
+    doubt, _ = promise(torch.from_numpy(rough(state.space).shares(X)))
+    likely, doubtful = (part.mean() for part in doubt.split([len(rows) for rows in found.values()]))
+    assert doubtful > likely
