@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import platform
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -43,6 +44,10 @@ def threads() -> dict[str, int]:
     return {"torch": torch.get_num_threads(), "blas": max((lib["num_threads"] for lib in _libraries()), default=1)}
 
 
+_alone = threading.RLock()
+"""Modes and threads are those of the whole process: in it, one batch is computed after the other."""
+
+
 @contextmanager
 def reproducible(wanted: Mapping[str, int] | None = None) -> Iterator[None]:
     """Deterministic algorithms, and as many threads as wanted; afterwards all is as before.
@@ -52,22 +57,17 @@ def reproducible(wanted: Mapping[str, int] | None = None) -> Iterator[None]:
     """
     from threadpoolctl import threadpool_limits
 
-    before = torch.get_num_threads()
-    mode = torch.get_deterministic_debug_mode()
-    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    try:
+    with _alone, ExitStack() as after:
+        after.callback(torch.set_num_threads, torch.get_num_threads())
+        after.callback(torch.set_deterministic_debug_mode, torch.get_deterministic_debug_mode())
+        filled: Any = torch.utils.deterministic  # type: ignore[attr-defined]
+        after.callback(setattr, filled, "fill_uninitialized_memory", filled.fill_uninitialized_memory)
         torch.set_deterministic_debug_mode("error")  # `use_deterministic_algorithms` imports the compiler, 4 s of it
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # none is read
-        if wanted is None:
-            yield
-            return
-        torch.set_num_threads(wanted["torch"])
-        with threadpool_limits(wanted["blas"], user_api="blas"):
-            yield
-    finally:
-        torch.set_num_threads(before)
-        torch.set_deterministic_debug_mode(mode)
-        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+        filled.fill_uninitialized_memory = False  # none is read
+        if wanted is not None:
+            torch.set_num_threads(wanted["torch"])
+            after.enter_context(threadpool_limits(wanted["blas"], user_api="blas"))
+        yield
 
 
 @cache

@@ -130,7 +130,7 @@ class LiabilityModel(Model):
         mean, covariance = self.success.latent(self.encode.transform(X))
         blur = torch.eye(X.shape[-2], dtype=covariance.dtype)
         posterior = GPyTorchPosterior(MultivariateNormal(mean, covariance + blur))
-        return posterior if posterior_transform is None else posterior_transform(posterior)
+        return posterior if posterior_transform is None else posterior_transform(posterior, X=X)
 
 
 def learn_success(bags: Bags, made: Sequence[bool]) -> Success:
