@@ -60,7 +60,7 @@ def reproducible(wanted: Mapping[str, int] | None = None) -> Iterator[None]:
     with _alone, ExitStack() as after:
         after.callback(torch.set_num_threads, torch.get_num_threads())
         after.callback(torch.set_deterministic_debug_mode, torch.get_deterministic_debug_mode())
-        filled: Any = torch.utils.deterministic  # type: ignore[attr-defined]
+        filled: Any = torch.utils.deterministic
         after.callback(setattr, filled, "fill_uninitialized_memory", filled.fill_uninitialized_memory)
         torch.set_deterministic_debug_mode("error")  # `use_deterministic_algorithms` imports the compiler, 4 s of it
         filled.fill_uninitialized_memory = False  # none is read

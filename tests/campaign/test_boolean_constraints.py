@@ -17,7 +17,7 @@ from campaign.belief import believe
 from campaign.cards import card
 from campaign.health.base import Look
 from campaign.health.data import constraints
-from campaign.screen import ranked
+from campaign.ranking import ranked
 from campaign.spec import load_spec
 from campaign.status import best, status
 from db.errors import InvalidInput
