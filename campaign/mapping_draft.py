@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from campaign.yaml import dump
@@ -17,12 +19,13 @@ SHOWN = 4
 """How many values of a column to show."""
 
 
-def draft(table: RawTable, expect: Expectation) -> str:
+def draft(table: RawTable, expect: Expectation, accept: Sequence[str] = ()) -> str:
     """A mapping file with comments, to be completed by hand; it reads the table as it would be read without it.
 
     Args:
         table: the table.
         expect: what the campaign knows.
+        accept: the fixes with which it was read.
     """
     layout = read_layout(table, expect, {}, {})
     known = {h.index: h for h in layout.headings}
@@ -51,7 +54,7 @@ def draft(table: RawTable, expect: Expectation) -> str:
     lines += [
         "units: {}  # column: unit, where the file does not say",
         "where: {}  # of the rows to read, column: value, [values], {min: 20, max: 30}, {not: value} or {filled: true}",
-        "accept: []  # fixes that are consented to, as for --accept-fix",
+        f"accept: {json.dumps(list(accept))}  # fixes that are consented to, as for --accept-fix",
     ]
     return "\n".join(lines) + "\n"
 

@@ -362,7 +362,7 @@ def state_status(store: Store, state: State, label: str, status: Mapping[str, An
     """Record that a sample failed or is void; a recommendation that was never made becomes a sample by it.
 
     Raises:
-        InvalidInput: there is no such sample or recommendation.
+        InvalidInput: there is no such sample or recommendation, or it is void already.
     """
     known = {r.label: r.design for r in state.recommendations} | {s.label: s.design for s in state.samples}
     if label not in known:
@@ -370,6 +370,8 @@ def state_status(store: Store, state: State, label: str, status: Mapping[str, An
         raise InvalidInput(Problem(f"campaign {state.name}", f"there is no sample {label!r}", fix))
     candidate = state.space.design_candidate(known[label])
     sample = new_sample(state, label, candidate)
+    if status["status"] == "void" == state.status(sample.id):
+        raise InvalidInput(Problem(f"sample {label}", "it is void already", "there is nothing left to do"))
     rows: list[Record] = [] if sample in state.samples else [candidate, sample]
     return store.append(state.name, STATUS_STATED, {"statuses": {sample.id: dict(status)}}, rows=rows, by=by)
 

@@ -30,6 +30,20 @@ def best(state: State, objective: Objective) -> Observation | None:
     return min(exact, key=lambda o: objective.loss(o.value))
 
 
+def beyond(state: State, objective: Objective) -> list[str]:
+    """What is known only as a limit and is at least as good as the best: `b1-06 (<300)`. It counts nowhere."""
+    top = best(state, objective)
+    side = {"minimize": -1, "maximize": 1, "match": 0}[objective.goal]
+    return [
+        f"{o.sample.label} ({'<' if o.censor < 0 else '>'}{quantity(o.value)})"
+        for o in state.observations(objective.name)
+        if o.censor
+        and o.censor == side
+        and not state.violated(o.sample.candidate)
+        and (top is None or objective.loss(o.value) <= objective.loss(top.value))
+    ]
+
+
 def coverage(state: State, objective: Objective, level: float) -> dict[str, Any]:
     """How many measured recommendations fell inside, below and above the interval stored before they were made."""
     from campaign.belief import stored_interval
@@ -97,6 +111,7 @@ def status(state: State) -> dict[str, Any]:
                 "design": made,
                 "formula": formula(made, state.space),
             },
+            "beyond": beyond(state, objective),
             "coverage": [coverage(state, objective, level) for level in state.spec.intervals.levels],
         }
     found["stopping"] = stopping(state)

@@ -50,7 +50,12 @@ def joined(grid: Sequence[Sequence[Cell]], top: int, rows: int, merged: Merged) 
 
 
 def header_problems(
-    header: list[Cell], names: Sequence[str], below: list[list[Cell]], row: int, where: Callable[[int, int], str]
+    header: list[Cell],
+    names: Sequence[str],
+    below: list[list[Cell]],
+    row: int,
+    after: int,
+    where: Callable[[int, int], str],
 ) -> list[Problem]:
     """What is wrong with the column names.
 
@@ -59,6 +64,7 @@ def header_problems(
         names: their texts.
         below: all further rows that are not blank.
         row: the header's number, from 1.
+        after: the number of the next row that is not blank.
         where: the place of a cell, by row from 1 and column from 0.
 
     Raises:
@@ -69,7 +75,7 @@ def header_problems(
     named = [cell_text(c) for c in header if not blank(c)]
     if len(named) == 1 and max((len(trimmed(r)) for r in below[:5]), default=0) > 1:
         what = f"the first row holds only {shown(named[0])}: a title instead of column names"
-        raise CellError(what, f"remove the rows above the column names, or {offered(f'header-row={row + 1}')}")
+        raise CellError(what, f"remove the rows above the column names, or {offered(f'header-row={after}')}")
     if all(_NUMBER.fullmatch(name) for name in named):
         raise CellError("the first row holds numbers instead of column names", "add a row with the column names")
     unnamed = [j for j, c in enumerate(header) if blank(c) and any(not blank(x) for r in below for x in r[j : j + 1])]

@@ -20,6 +20,8 @@ _SMALL = 0.01
 
 _MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
 _SPREADSHEET_DATE = re.compile(rf"\d{{1,2}}-{_MONTH}|{_MONTH}-\d{{2}}", re.ASCII | re.IGNORECASE)
+_LISTED = re.compile(r"(b\d+-)\d+")
+"""Labels as batches give them: `b1-03`."""
 
 
 class Samples:
@@ -56,6 +58,10 @@ class Samples:
             fix = f"write {twin} if that is the sample, else a name that differs in more than its spelling"
             raise CellError(f"{shown(label)} is not known, {twin} is", fix, Status.QUESTION)
         self._complete(label, stated)
+        batch = _LISTED.fullmatch(label)
+        if batch and any(known.startswith(batch[1]) for known in self.expect.labels):
+            fix = f"{choices(label, self.expect.labels)}; give a sample of your own another name"
+            raise CellError(f"{shown(label)} reads like a label of a batch that has no such item", fix, Status.QUESTION)
         return label or self._same_target(stated), stated
 
     def fractions_differ(self, one: Design, other: Design) -> bool:

@@ -142,12 +142,14 @@ def _table(
     top = filled[0] if header_row is None else header_row - 1
     if top not in filled or top + header_rows > len(grid):
         what = f"row {top + 1} was to hold column names, and is empty"
-        raise CellError(what, f"name the row with the column names, such as row {filled[0] + 1}")
+        likely = next((i for i in filled if i > top), filled[0])
+        raise CellError(what, f"name the row with the column names, such as row {likely + 1}")
     data = [i for i in filled if i >= top + header_rows]
     header = joined(grid, top, header_rows, scan.merged if scan else ())
     last = top + header_rows
     table = replace(table, header=tuple(cell_text(c) for c in header), header_row=last)
-    problems = header_problems(header, table.header, [grid[i] for i in data], last, table.where)
+    after = data[0] + 1 if data else last + 1
+    problems = header_problems(header, table.header, [grid[i] for i in data], last, after, table.where)
     units: tuple[str | None, ...] = (None,) * len(header)
     if data and (row := units_row(grid[data[0]], len(header))):
         units, data = row, data[1:]

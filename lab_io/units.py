@@ -23,7 +23,7 @@ MAX_UNIT = 40
 _COMMON = (
     "mV", "V", "eV", "meV", "mV/dec", "mA/cm^2", "A/cm^2", "mA", "A", "mg/cm^2", "mF/cm^2", "cm^2", "ohm", "kOhm",
     "S/cm", "mS/cm", "MPa", "GPa", "Pa", "nm", "µm", "mm", "cm", "angstrom", "K", "°C", "h", "min", "s", "mol/L",
-    "mmol", "g", "mg", "kg", "g/cm^3", "W/m/K", "kJ/mol", "eV/atom", "%", "at.%",
+    "mmol", "g", "mg", "kg", "g/cm^3", "W/m/K", "kJ/mol", "eV/atom", "%", "at.%", "HV",
 )
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _SPELLING = {
@@ -97,7 +97,11 @@ def parse_unit(text: str) -> Unit:
         name = _name(registry, factor["name"]) if factor else None
         if not factor or not name:
             near = nearest_unit(plain)
-            fix = f"did you mean {near}?" if near else "write a unit such as mV, mA/cm^2, MPa or %"
+            fix = (
+                f"did you mean {near}?"
+                if near
+                else "write a unit such as mV, mA/cm^2, MPa or %, or none for a plain number"
+            )
             raise CellError(f"{shown(text)} is not a known unit", fix)
         powers[name] = powers.get(name, 0) + sign * int(factor["power"] or 1)
         rest = rest[factor.end() :]
@@ -176,4 +180,6 @@ def _registry() -> Any:
     registry.define("dec = [decade]")
     registry.define("weightpercent = [weight_fraction]")
     registry.define("atom = []")
+    for scale in ("HV", "HB", "HRC"):  # hardness numbers; no scale converts into another
+        registry.define(f"{scale} = [hardness_{scale}]")
     return registry

@@ -166,7 +166,9 @@ def _chosen(sheets: list[Sheet], wanted: str | None) -> Sheet:
         filled = [s for s in filled if s.name == OWN_SHEETS[0]]
     if len(filled) > 1:
         names = ", ".join(s.name for s in filled)
-        raise CellError(f"the workbook has several sheets: {names}", "name the sheet to read, or keep only that one")
+        raise CellError(
+            f"the workbook has several sheets: {names}", "name the one to read, `--sheet NAME`, or keep only that one"
+        )
     if not filled:
         hidden = " (hidden sheets are not read)" if any(s.height for s in sheets) else ""
         raise CellError(f"the workbook has no visible sheet with cells{hidden}", "fill a visible sheet")

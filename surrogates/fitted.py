@@ -310,6 +310,12 @@ def _restore(recipe: Recipe, tensors: dict[str, Tensor], problem: Problem) -> Le
     return restore_separately(recipe, tensors, problem)
 
 
+def _left_out(n: int, what: str, which: str = "") -> str:
+    return " ".join(
+        filter(None, [str(n), what if n == 1 else f"{what}s", which, "is" if n == 1 else "are", "left out"])
+    )
+
+
 def _problem(bags: Bags, targets: Targets, recipe: Recipe, seed: int) -> tuple[Problem, list[str]]:
     """What can be learned from, and notes on what cannot."""
     censored = (targets.censor != 0) & ~targets.value.isnan()
@@ -317,9 +323,9 @@ def _problem(bags: Bags, targets: Targets, recipe: Recipe, seed: int) -> tuple[P
     used = ~value.isnan().all(1)
     notes = []
     if int(targets.value.isnan().all(1).sum()):
-        notes.append(f"{int(targets.value.isnan().all(1).sum())} rows without a value are left out")
+        notes.append(_left_out(int(targets.value.isnan().all(1).sum()), "row", "without a value"))
     if int(censored.sum()):
-        notes.append(f"{int(censored.sum())} censored values are left out")
+        notes.append(_left_out(int(censored.sum()), "censored value"))
     for target, found in enumerate((~value.isnan()).sum(0).tolist()):
         if found < MINIMUM:
             which = "" if value.shape[1] == 1 else f" of target {target + 1}"

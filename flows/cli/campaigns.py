@@ -44,6 +44,10 @@ def status(campaign: Name, as_of: AsOf = None, db: Db = None, as_json: Json = Fa
     say(f"{campaign}: {state_line(found)}")
     for veto in found["vetoes"]:
         say(f"vetoed: {veto['formula']} ({veto['reason']})")
+    for name, objective in found["objectives"].items():
+        if objective["beyond"]:
+            those = ", ".join(objective["beyond"])
+            say(f"{name} known as a limit only, as good as the best or better, and not counted: {those}")
     for line in (*found["shifts"], *ages(found["waiting"])):
         say(line)
     if found["proposing"]:

@@ -40,12 +40,15 @@ def diagnose(campaign: Name, db: Db = None, as_json: Json = False) -> None:
 
 
 def _show_health(findings: Sequence[Mapping[str, Any]]) -> None:
+    from lab_io.words import count
+
     rows = table("", "check", "what was seen, and the next thing to do")
     for f in findings:
         rows.add_row(f["level"], f["name"], f["seen"] + (f"\nnext: {f['next']}" if f["next"] else ""))
     console().print(rows)
     wrong = sum(f["level"] == "warn" for f in findings)
-    say(f"{wrong} warning{'' if wrong == 1 else 's'} in {len(findings)} checks" if findings else "nothing to check yet")
+    many = f"{count(wrong, 'warning')} in {count(len(findings), 'check')}"
+    say(many if findings else "nothing to check yet; checks appear as results come in")
 
 
 NOISES = {

@@ -151,7 +151,8 @@ def _brings(result: Result) -> str:
     """What a row will record, in the units of the spec."""
     said = []
     for name, v in result.values.items():
-        given = f" (given as {v.text} {v.unit})" if v.unit and v.converted else ""
+        text = v.text if not v.unit or v.text.endswith(v.unit) else f"{v.text} {v.unit}"
+        given = f" (given as {text})" if v.unit and v.converted else ""
         spread = f" ± {v.sd:.4g}" if v.sd is not None else ""
         said.append(f"{name} {v.told}{spread}{given}")
     if result.composition:

@@ -91,7 +91,7 @@ def draft(
     from campaign.record import as_table, expectation, read
 
     expect = expectation(Campaign.open(campaign, db=db).state)
-    write_draft(output, drafted(as_table(read(table, sheet=sheet, fixes=fixes or ())), expect))
+    write_draft(output, drafted(as_table(read(table, sheet=sheet, fixes=fixes or ())), expect, fixes or ()))
     wrote([output], as_json)
 
 

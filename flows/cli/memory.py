@@ -26,7 +26,7 @@ def record(
     campaign: Name,
     sample_id: Annotated[str, typer.Argument(help="The sample: b1-03, or a name of your own.")],
     values: Annotated[
-        list[str], typer.Argument(metavar="NAME=VALUE...", help="As in a table: overpotential=263 operator=mk.")
+        list[str], typer.Argument(metavar="NAME=VALUE...", help="As in a table: overpotential='263 mV' operator=mk.")
     ],
     unit: Unit = None,
     sd: Sd = None,
@@ -59,7 +59,7 @@ def record(
 def amend(
     campaign: Name,
     measurement: Annotated[str, typer.Argument(help="b1-03/overpotential, with /2 for a replicate, or its id.")],
-    value: Annotated[str, typer.Option("--value", help="The right one: 251, '0.251 V', '<10'.")],
+    value: Annotated[str, typer.Option("--value", help="The right one: '251 mV', '0.251 V', '<10 mV'.")],
     reason: Annotated[str, typer.Option("--reason", help="Why the old one is wrong; kept in the ledger.")],
     unit: Unit = None,
     sd: Sd = None,

@@ -427,3 +427,12 @@ def test_a_value_on_record_gets_no_other_sd_in_silence():
     none_yet = check(header, ["b1-01", 263, 8], expect=replace(expect, recorded_sd={}))
     assert "without a standard deviation" in said(none_yet)
     assert "amend" in said(none_yet)
+
+
+def test_a_label_like_those_of_a_known_batch_is_asked_about():
+    header = ["sample_id", "Ni", "Fe", "Co", "overpotential (mV)"]
+    asked = check(header, ["b1-09", 0.5, 0.5, 0, 300])
+    assert statuses(asked) == ["question"]
+    assert "no such item" in said(asked)
+    assert statuses(check(header, ["b7-09", 0.5, 0.5, 0, 300])) == ["accepted"]
+    assert statuses(check(header, ["mine-9", 0.5, 0.5, 0, 300])) == ["accepted"]

@@ -156,7 +156,7 @@ def test_rows_without_value_and_censored_rows_are_left_out_and_counted(bags, val
     targets = Targets.exact(value)
     targets.censor[5:7] = -1
     fitted = fit(GP(), bags, targets, seed=0)
-    assert fitted.notes == ("1 rows without a value are left out", "2 censored values are left out")
+    assert fitted.notes == ("1 row without a value is left out", "2 censored values are left out")
     assert len(fitted.out_of_fold) == 45
     rest = torch.tensor([i for i in range(48) if i not in (3, 5, 6)])
     alone = fit(GP(), bags[rest], Targets.exact(value[rest]), seed=0)
