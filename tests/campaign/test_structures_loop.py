@@ -231,7 +231,7 @@ def test_an_interrupted_screen_goes_on_where_it_was(start, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ranked(campaign.state, 5, stop)
+        ranked(campaign.state, 5, stage=stop)
     before = len(Near.encoded)
     monkeypatch.setattr("campaign.encoding._kept", {})  # as in another process
     found = campaign.screen(5)

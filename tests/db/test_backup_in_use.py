@@ -46,8 +46,9 @@ for i in range(space.count):
 
 
 @pytest.fixture
-def written(address):
+def written(address, tmp_path, monkeypatch):
     """A campaign with a measured batch and an open one, and a process that goes on ingesting until the test ends."""
+    monkeypatch.chdir(tmp_path)  # artefacts of a PostgreSQL database lie in the current folder
     campaign = Campaign.start(load_spec(SPEC), db=address, by="ada")
     campaign.ingest(HISTORY, name="history.csv", commit=True)
     first = campaign.recommend()
@@ -69,8 +70,7 @@ def said(batch, items):
     return canonical([batch.snapshot, batch.seed, dict(batch.settings), rows])
 
 
-def test_what_is_restored_replays_and_recommends_the_same(written, make_address, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # artefacts of a PostgreSQL database lie in the current folder
+def test_what_is_restored_replays_and_recommends_the_same(written, make_address, tmp_path):
     campaign, writer = written
     backups = []
     for n in range(3):
